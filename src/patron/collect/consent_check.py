@@ -33,8 +33,13 @@ from patron.schema.common_sentences import TOO_LONG
 from patron.schema.data.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
+from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Consent as ConsentPolicy
 from patron.storage.store.store import Store
+
+USER_NEEDS_SECRET = Sentence("user_needs_secret", "counts for a user with a secret key only")
+SEND_FROM_SERVER = Sentence("send_from_server", "Send it from the shop's server.")
+SHORTER_NAME = Sentence("shorter_name", "Send a shorter name.")
 
 CONSENT_STATED = "consent_stated"
 """Flag of behaviour whose client states that consent is granted."""
@@ -73,13 +78,11 @@ def consent_flags(
     name = row["name"]
     if name in CONSENT_EVENTS and not is_secret and row["user_id"] is not None:
         if row["anonymous_id"] is None:
-            raise BadEvent(
-                "counts for a user with a secret key only", where=name, todo="Send it from the shop's server."
-            )
+            raise BadEvent(USER_NEEDS_SECRET, where=name, todo=SEND_FROM_SERVER)
         row["user_id"] = None
     kept = msgspec.json.decode(row["properties"] or "{}") if name in CONSENT_EVENTS else {}
     if len(str(kept.get("purpose", ""))) > MAX_NAME_LENGTH:
-        raise BadEvent(TOO_LONG(count=MAX_NAME_LENGTH), where="properties.purpose", todo="Send a shorter name.")
+        raise BadEvent(TOO_LONG(count=MAX_NAME_LENGTH), where="properties.purpose", todo=SHORTER_NAME)
     if name == PREFERENCES:
         row["properties"] = json_text({**kept, "preferences": preferences_of(message)})
     if not consent_policy.events_need or name in NEEDS_NO_CONSENT or name == PREFERENCES:

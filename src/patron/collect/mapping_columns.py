@@ -9,7 +9,13 @@ from sqlglot.errors import SqlglotError
 
 from patron.collect.files.mapping import Mapping, Part
 from patron.schema.errors import BadMapping
+from patron.schema.sentences import Sentence
 from patron.schema.sql_syntax import syntax_problem
+
+EXPRESSION_PROBLEM = Sentence("expression_problem", "{expression} {problem}")
+EXPRESSION_READS_TABLE = Sentence("expression_reads_table", "{expression} reads a table")
+FIX_EXPRESSION = Sentence("fix_expression", "Fix the expression.")
+USE_LOOKUP = Sentence("use_lookup", "Use [[lookup]] and join.")
 
 RAW_EVENT_KEYS = frozenset({"event_id", "name", "occurred_at"})
 """Columns that no file of raw events lacks."""
@@ -56,8 +62,8 @@ def _columns_in(expression: str, part: Part) -> set[str]:
     try:
         tree = sqlglot.parse_one(f"select {expression}", read="duckdb")
     except SqlglotError as error:
-        what = f"{expression} {syntax_problem(error)}"
-        raise BadMapping(what, where=part.name, todo="Fix the expression.") from error
+        what = EXPRESSION_PROBLEM(expression=expression, problem=syntax_problem(error))
+        raise BadMapping(what, where=part.name, todo=FIX_EXPRESSION) from error
     if any(True for _ in tree.find_all(exp.Table, exp.Subquery)):
-        raise BadMapping(f"{expression} reads a table", where=part.name, todo="Use [[lookup]] and join.")
+        raise BadMapping(EXPRESSION_READS_TABLE(expression=expression), where=part.name, todo=USE_LOOKUP)
     return {column.name for column in tree.find_all(exp.Column)}

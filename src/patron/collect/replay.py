@@ -24,9 +24,19 @@ from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.data.raw_events import RAW_EVENTS, raw_events_table
 from patron.schema.errors import BadFile, NotFound
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
 from patron.storage.store.store import DEAD_LETTERS, IMPORTS
+
+NO_SUCH_IMPORT = Sentence("no_such_import", "no such import")
+IMPORTS_WITH_REJECTED = Sentence("imports_with_rejected", "Imports with rejected rows: {names}.")
+NO_REJECTED_ROWS = Sentence("no_rejected_rows", "No import has rejected rows.")
+REPLAY_FILE_GONE = Sentence("replay_file_gone", "is needed for the replay and is no longer there")
+IMPORT_FILE_AGAIN = Sentence(
+    "import_file_again",
+    "Import the file again: nothing is stored twice, and its rejected rows are tried again.",
+)
 
 
 class OpenedDeadLetter(NamedTuple):
@@ -48,13 +58,12 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         chosen = sa.select(DEAD_LETTERS).where(*replayable).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if record is None:
-        raise NotFound("no such import", where=import_id, todo=_imports_with_rejected_rows(shop))
+        raise NotFound(NO_SUCH_IMPORT, where=import_id, todo=_imports_with_rejected_rows(shop))
     rules = load_mapping(mapping or record["mapping"])
     paths = [Path(file) for file in record["files"]] if rules.lookups else []
     gone = next((path for path in paths if not path.exists()), None)
     if gone:
-        todo = "Import the file again: nothing is stored twice, and its rejected rows are tried again."
-        raise BadFile("is needed for it and is not there any more", where=gone.name, todo=todo)
+        raise BadFile(REPLAY_FILE_GONE, where=gone.name, todo=IMPORT_FILE_AGAIN)
     counts = IngestionCounts()
     with open_loader(
         shop, source=record["source"], known="occurred", received_at=received_at, import_id=import_id
@@ -133,7 +142,7 @@ def _imports_with_rejected_rows(shop: Shop) -> str:
     with shop.store.begin() as connection:
         rows = connection.execute(counted.order_by(DEAD_LETTERS.c.import_id)).all()
     listed = ", ".join(f"{import_id} ({count:,})" for import_id, count in rows)
-    return f"Imports with rejected rows: {listed}." if listed else "No import has rejected rows."
+    return IMPORTS_WITH_REJECTED(names=listed) if listed else NO_REJECTED_ROWS
 
 
 def _rows_to_replay(

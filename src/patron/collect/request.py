@@ -12,16 +12,30 @@ from uuid import uuid4
 import msgspec
 
 from patron.collect.batch_splitter import split_items, split_members
-from patron.collect.consent_check import consent_flags
+from patron.collect.consent_check import SEND_FROM_SERVER, consent_flags
 from patron.collect.event_flags import TEST
-from patron.collect.segment_message import raw_event_of
+from patron.collect.segment_message import NOT_OBJECT, ONE_OBJECT, raw_event_of
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan
 from patron.govern.privacy.personal_data import text_of
 from patron.schema.common_sentences import BODY_LARGE, FILE_UNREADABLE_CAUSE, SMALLER_BATCHES
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
+from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Consent
 from patron.storage.shop import Shop
+
+NOT_READ_ENCODING = Sentence("not_read_encoding", "the Content-Encoding {name!r} is not read here")
+SEND_PLAIN_OR = Sentence("send_plain_or", "Send it as it is, or with {names}.")
+BODY_NOT_VALID = Sentence("body_not_valid", "the body is not valid {name} ({cause})")
+BODY_CUT_OFF = Sentence("body_cut_off", "the {name} body is cut off")
+BODY_PROTOCOL = Sentence("body_protocol", "the body does not follow the protocol ({cause})")
+SEND_JSON = Sentence("send_json", "Send JSON, encoded as UTF-8.")
+MESSAGE_COUNT = Sentence("message_count", "more than {count} messages")
+BODY_NOT_OBJECT = Sentence("body_not_object", "the body is not a JSON object")
+SEND_ONE_MESSAGE = Sentence("send_one_message", "Send one message.")
+EVENT_BYTES = Sentence("event_bytes", "is {count} bytes long")
+EVENT_BYTES_MOST = Sentence("event_bytes_most", "Send at most {count} bytes an event.")
+NEEDS_SECRET_KEY = Sentence("needs_secret_key", "is accepted with a secret key only")
 
 RawEvent = dict[str, Any]
 
@@ -87,8 +101,8 @@ def check_encoding(encoding: str) -> str:
     if name in {"", "identity"}:
         return ""
     if name not in WINDOW_BITS:
-        todo = f"Send it as it is, or with {', '.join(WINDOW_BITS)}."
-        raise BadRequest(415, f"the Content-Encoding {encoding[:40]!r} is not read here", todo=todo)
+        todo = SEND_PLAIN_OR(names=", ".join(WINDOW_BITS))
+        raise BadRequest(415, NOT_READ_ENCODING(name=encoding[:40]), todo=todo)
     return name
 
 
@@ -112,9 +126,9 @@ def _inflate(raw: bytes, name: str) -> bytes:
     try:
         content = inflate.decompress(raw, MAX_BODY_BYTES + 1)
     except zlib.error as error:
-        raise BadRequest(400, f"the body is not valid {name} ({error})") from None
+        raise BadRequest(400, BODY_NOT_VALID(name=name, cause=error)) from None
     if not inflate.eof and len(content) <= MAX_BODY_BYTES:
-        raise BadRequest(400, f"the {name} body is cut off")
+        raise BadRequest(400, BODY_CUT_OFF(name=name))
     return content
 
 
@@ -123,8 +137,7 @@ def decode_json(decoder: msgspec.json.Decoder, body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        problem = f"the body does not follow the protocol ({error})"
-        raise BadRequest(400, problem, todo="Send JSON, encoded as UTF-8.") from None
+        raise BadRequest(400, BODY_PROTOCOL(cause=error), todo=SEND_JSON) from None
 
 
 def key_in_body(body: bytes) -> str:
@@ -201,13 +214,13 @@ def _decode_batch(body: bytes) -> Batch:
 def check_message_count(messages: Sequence[object]) -> None:
     """Refuse a request of too many messages. Raises BadRequest 413."""
     if len(messages) > MAX_MESSAGES:
-        raise BadRequest(413, f"more than {MAX_MESSAGES} messages", todo=SMALLER_BATCHES)
+        raise BadRequest(413, MESSAGE_COUNT(count=MAX_MESSAGES), todo=SMALLER_BATCHES)
 
 
 def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate one message whose type is in the path. Raises BadRequest 400 when it is not a JSON object."""
     if not isinstance(decode_json(JSON_DECODER, body), dict):
-        raise BadRequest(400, "the body is not a JSON object", todo="Send one message.")
+        raise BadRequest(400, BODY_NOT_OBJECT, todo=SEND_ONE_MESSAGE)
     return Request(source, received_at, [validate_message(body, received_at, rules, {"type": kind})])
 
 
@@ -255,19 +268,18 @@ def _line_to_replay(message: dict[str, Any] | None, original: Any, raw: bytes) -
 def _check_length(raw: bytes, rules: SourceRules) -> None:
     if len(raw) > rules.longest_event_bytes:
         raise BadEvent(
-            f"is {len(raw)} bytes long",
+            EVENT_BYTES(count=len(raw)),
             where="message",
-            todo=f"Send at most {rules.longest_event_bytes} bytes an event.",
+            todo=EVENT_BYTES_MOST(count=rules.longest_event_bytes),
         )
 
 
 def _plan_flags(name: str, message: dict[str, Any], plan: TrackingPlan) -> list[str]:
     """Flag what breaks the tracking plan. Raises BadEvent where the plan is strict."""
-    fault = plan.violation(name, message.get("properties") or {})
-    if fault and plan.is_strict:
-        where, _, what = fault.partition(": ")
-        raise BadEvent(what, where=where, todo="Send it as the plan says, or fix the plan.")
-    return ["off_plan"] if fault else []
+    violation = plan.violation(name, message.get("properties") or {})
+    if violation and plan.is_strict:
+        raise violation
+    return ["off_plan"] if violation else []
 
 
 def _doubt_flags(row: RawEvent) -> list[str]:
@@ -281,7 +293,7 @@ def _doubt_flags(row: RawEvent) -> list[str]:
 
 def _check_secret(name: str, rules: SourceRules) -> None:
     if name in rules.needs_secret and not rules.is_secret:
-        raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
+        raise BadEvent(NEEDS_SECRET_KEY, where=name, todo=SEND_FROM_SERVER)
 
 
 def complete_message(
@@ -289,7 +301,7 @@ def complete_message(
 ) -> tuple[dict[str, Any], list[str]]:
     """Complete a message with its batch's fields, an id and the corrected time; also its flags. Raises BadEvent."""
     if not isinstance(original, dict):
-        raise BadEvent("is not a JSON object", where="message", todo="Send one object a message.")
+        raise BadEvent(NOT_OBJECT, where="message", todo=ONE_OBJECT)
     message = {**shared, **original}
     if isinstance(shared.get("context"), dict) and isinstance(original.get("context"), dict):
         message["context"] = {**shared["context"], **original["context"]}

@@ -18,10 +18,36 @@ from patron.govern.privacy.personal_data import (
     text_of,
 )
 from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
-from patron.schema.common_sentences import TOO_LONG
+from patron.schema.common_sentences import IS_MISSING, TOO_LONG
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
 from patron.schema.events.event_fields import Item
+from patron.schema.sentences import Sentence
+
+NOT_JSON = Sentence("not_json", "is not JSON")
+OBJECT_A_LINE = Sentence("object_a_line", "Write one JSON object a line.")
+NOT_OBJECT = Sentence("not_json_object", "is not a JSON object")
+ONE_OBJECT = Sentence("one_object", "Send one object a message.")
+PROPERTIES_OBJECT = Sentence("properties_object", "Send the properties as one object.")
+TRAITS_OBJECT = Sentence("traits_object", "Send the traits as one object.")
+UNKNOWN_TYPE = Sentence("unknown_type", "is not a known type")
+SEND_TYPES = Sentence("send_types", "Send track, identify, page, screen, group or alias.")
+NOT_A_TEXT = Sentence("missing_or_no_text", "is missing or not a text")
+NAME_EVENT = Sentence("name_event", "Name the event.")
+ID_EACH = Sentence("id_each", "Give every message its own id.")
+SHORTER_ID = Sentence("shorter_id", "Send a shorter id.")
+SEND_WHEN = Sentence("send_when", "Send when it happened, such as 2026-01-31T12:00:00Z.")
+NOT_A_TIME = Sentence("not_valid_time", "is not a valid time")
+SEND_ISO_TIME = Sentence("send_iso_time", "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.")
+EVENT_NEEDS_IT = Sentence("event_needs_it", "{event} needs it.")
+PLAIN_NUMBER = Sentence("plain_number", "Send a plain number, such as 19.90.")
+NOT_OBJECTS = Sentence("not_list_of_objects", "is not a list of objects")
+LIST_OF_PRODUCTS = Sentence("list_of_products", "Send a list of products.")
+NOT_CURRENCY_CODE = Sentence("not_currency_code", "is not a valid ISO 4217 code")
+SEND_CURRENCY = Sentence("send_currency", "Send a code such as EUR.")
+IDS_OF_NOBODY = Sentence("ids_of_nobody", "stand for nobody, such as 'undefined' or '0'")
+BOTH_MISSING = Sentence("both_missing", "both are missing")
+SEND_AN_ID = Sentence("send_an_id", "Send at least one id that names somebody.")
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
@@ -46,7 +72,7 @@ NOTHING_PLAIN: PlainProperties = {}
 def raw_event_of(message: object, plain: PlainProperties = NOTHING_PLAIN) -> RawEvent:
     """Convert one message into a raw event. Raises BadEvent that says what is wrong, where, and what to do."""
     if not isinstance(message, dict):
-        raise _bad("is not a JSON object", "message", "Send one object a message.")
+        raise _bad(NOT_OBJECT, "message", ONE_OBJECT)
     name = _name(message)
     row: RawEvent = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
     row["user_id"], row["anonymous_id"] = _person(message.get("userId")), _person(message.get("anonymousId"))
@@ -55,7 +81,7 @@ def raw_event_of(message: object, plain: PlainProperties = NOTHING_PLAIN) -> Raw
     row["referred_user_id"] = None
     properties = message.get("properties") or {}
     if not isinstance(properties, dict):
-        raise _bad("is not a JSON object", "properties", "Send the properties as one object.")
+        raise _bad(NOT_OBJECT, "properties", PROPERTIES_OBJECT)
     properties = _typed_properties(message) | properties
     kept: dict[str, Any] = {}
     split = ExtrasSplit({"personal": {}, "texts": {}}, plain.get(name, ()))
@@ -84,10 +110,10 @@ def _name(message: RawEvent) -> str:
     if kind in TYPES:
         return TYPES[kind]
     if kind != "track":
-        raise _bad("is not a known type", "type", "Send track, identify, page, screen, group or alias.")
+        raise _bad(UNKNOWN_TYPE, "type", SEND_TYPES)
     name = _scalar(message.get("event"))
     if not name:
-        raise _bad("is missing or not a text", "event", "Name the event.")
+        raise _bad(NOT_A_TEXT, "event", NAME_EVENT)
     return ALIASES.get(name, name)
 
 
@@ -104,9 +130,9 @@ def _typed_properties(message: RawEvent) -> RawEvent:
 def _event_id(message: RawEvent) -> str:
     event_id = _scalar(message.get("messageId"))
     if not event_id:
-        raise _bad("is missing or not a text", "messageId", "Give every message its own id.")
+        raise _bad(NOT_A_TEXT, "messageId", ID_EACH)
     if len(event_id) > MAX_ID_LENGTH:
-        raise _bad(TOO_LONG(count=MAX_ID_LENGTH), "messageId", "Send a shorter id.")
+        raise _bad(TOO_LONG(count=MAX_ID_LENGTH), "messageId", SHORTER_ID)
     return event_id
 
 
@@ -119,14 +145,14 @@ def _occurred_at(message: RawEvent) -> datetime:
         ("", None),
     )
     if value is None:
-        raise _bad("is missing", "timestamp", "Send when it happened, such as 2026-01-31T12:00:00Z.")
+        raise _bad(IS_MISSING, "timestamp", SEND_WHEN)
     try:
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value / 1000, UTC)
         time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise _bad("is not a valid time", field, "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.") from None
+        raise _bad(NOT_A_TIME, field, SEND_ISO_TIME) from None
 
 
 def _person(value: object) -> str | None:
@@ -140,7 +166,7 @@ def _traits(message: RawEvent) -> dict[str, Any]:
     if not traits and isinstance(context, dict) and message.get("type") == "identify":
         traits = context.get("traits")  # why: Rudder's Python client puts them only there
     if traits is not None and not isinstance(traits, dict):
-        raise _bad("is not a JSON object", "traits", "Send the traits as one object.")
+        raise _bad(NOT_OBJECT, "traits", TRAITS_OBJECT)
     return traits or {}
 
 
@@ -154,7 +180,7 @@ def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, split:
     known = _properties(name)
     for key in event.required if event else ():
         if _scalar(properties.get(key)) is None:
-            raise _bad("is missing", f"properties.{key}", f"{name} needs it.")
+            raise _bad(IS_MISSING, f"properties.{key}", EVENT_NEEDS_IT(event=name))
     extras = {key: value for key, value in properties.items() if key not in known}
     for key, one in known.items():
         if properties.get(key) is not None:
@@ -205,12 +231,12 @@ def _value(declared: Property, content: object, where: str) -> Any:
             return cents_of(content)
         return float(decimal_of(content))
     except ValueError as error:
-        raise _bad(str(error), where, "Send a plain number, such as 19.90.") from None
+        raise _bad(error.args[0], where, PLAIN_NUMBER) from None
 
 
 def _items(products: object, kept: RawEvent, split: ExtrasSplit) -> list[RawEvent]:
     if not isinstance(products, list) or not all(isinstance(item, dict) for item in products):
-        raise _bad("is not a list of objects", "properties.products", "Send a list of products.")
+        raise _bad(NOT_OBJECTS, "properties.products", LIST_OF_PRODUCTS)
     items = []
     for number, product in enumerate(products):
         row: RawEvent = {}
@@ -245,7 +271,7 @@ def _check_currency(row: RawEvent) -> None:
     if code is None:
         return
     if not (len(code) == 3 and code.isascii() and code.isalpha()):
-        raise _bad("is not a valid ISO 4217 code", "properties.currency", "Send a code such as EUR.")
+        raise _bad(NOT_CURRENCY_CODE, "properties.currency", SEND_CURRENCY)
     row["currency"] = code.upper()
 
 
@@ -300,8 +326,8 @@ def _device(kind: str, agent: str) -> str | None:
 def _require_subject(row: RawEvent, message: RawEvent) -> None:
     if row["user_id"] is None and row["anonymous_id"] is None and row["name"] not in OF_PRODUCTS:
         has_id = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
-        what = "stand for nobody, such as 'undefined' or '0'" if has_id else "both are missing"
-        raise _bad(what, "userId, anonymousId", "Send at least one id that names somebody.")
+        what = IDS_OF_NOBODY if has_id else BOTH_MISSING
+        raise _bad(what, "userId, anonymousId", SEND_AN_ID)
 
 
 def _bad(what: str, where: str, todo: str) -> BadEvent:
@@ -313,5 +339,5 @@ def read_message(line: bytes, plain: PlainProperties = NOTHING_PLAIN) -> RawEven
     try:
         message = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _bad("is not JSON", "message", "Write one JSON object a line.") from None
+        raise _bad(NOT_JSON, "message", OBJECT_A_LINE) from None
     return raw_event_of(message, plain)

@@ -26,6 +26,13 @@ from patron.collect.request import (
     validate_message,
 )
 from patron.schema.errors import BadRequest
+from patron.schema.sentences import Sentence
+
+FORM_FIELDS = Sentence("form_fields", "the form has more than {count} fields")
+FORM_NO_DATA = Sentence("form_no_data", "neither data_list nor data is in the form")
+NOT_BASE64 = Sentence("not_base64", "the data is not valid base64")
+NOT_EVENTS = Sentence("not_events", "the data is neither an event nor a list of events")
+SEND_AS_CLIENTS = Sentence("send_as_clients", "Send it as the clients do.")
 
 NAMES = {"$pageview": "Page", "$AppViewScreen": "Screen", "$MPViewScreen": "Screen"}
 """Their preset events that are types of ours."""
@@ -38,16 +45,14 @@ def sensors_json(body: bytes) -> bytes:
     try:
         form = parse_qs(body.decode("latin-1"), max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise BadRequest(
-            400, f"the form has more than {MAX_FIELDS} fields", todo="Send it as the clients do."
-        ) from None
+        raise BadRequest(400, FORM_FIELDS(count=MAX_FIELDS), todo=SEND_AS_CLIENTS) from None
     fields = form.get("data_list") or form.get("data")
     if not fields:
-        raise BadRequest(400, "neither data_list nor data is in the form", todo="Send it as the clients do.")
+        raise BadRequest(400, FORM_NO_DATA, todo=SEND_AS_CLIENTS)
     try:
         content = b64decode(fields[0].replace(" ", "+"), validate=False)
     except (Error, ValueError):
-        raise BadRequest(400, "the data is not valid base64") from None
+        raise BadRequest(400, NOT_BASE64, todo=SEND_AS_CLIENTS) from None
     return inflate_body(content)
 
 
@@ -69,7 +74,7 @@ def _decode_items(content: bytes) -> list[bytes]:
             raise
         return items
     if not isinstance(decoded, dict | list):
-        raise BadRequest(400, "the data is neither an event nor a list of events", todo="Send it as the clients do.")
+        raise BadRequest(400, NOT_EVENTS, todo=SEND_AS_CLIENTS)
     return [msgspec.json.encode(one) for one in (decoded if isinstance(decoded, list) else [decoded])]
 
 

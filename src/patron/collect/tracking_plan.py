@@ -18,7 +18,26 @@ from referencing.jsonschema import DRAFT202012
 
 from patron.collect.segment_message import PlainProperties
 from patron.govern.privacy.personal_data import is_plain_key
-from patron.schema.errors import SettingsError
+from patron.schema.errors import BadEvent, SettingsError
+from patron.schema.sentences import Sentence
+
+PLAN_NESTED = Sentence("plan_nested", "is nested deeper than the tracking plan can be checked")
+PLAN_BROKEN = Sentence("plan_broken", "breaks the rule {rule} of the tracking plan")
+PLAN_BROKEN_BY = Sentence("plan_broken_by", "breaks the rule {rule} of the tracking plan ({cause})")
+AS_PLANNED = Sentence("as_planned", "Send it as the plan says, or fix the plan.")
+NOT_JSON_SCHEMA = Sentence("not_json_schema", "is not a valid JSON Schema ({cause})")
+FIX_OR_DELETE = Sentence("fix_or_delete", "Fix or delete the file.")
+REFERS_OUTSIDE = Sentence(
+    "refers_outside", "refers to {reference!r}, which is not in the file; Patron fetches no schema"
+)
+COPY_SCHEMA = Sentence("copy_schema", "Copy that schema into $defs of this file and refer to it as #/$defs/NAME.")
+REFERS_TO_ITSELF = Sentence("refers_to_itself", "refers to itself without end")
+REMOVE_REFERENCE = Sentence("remove_reference", "Remove the $ref that leads back to itself.")
+MARK_NOT_PLAIN = Sentence("mark_not_plain", "{mark} of {property} is not {plain}")
+MARK_OF_EVENT_NOT_PLAIN = Sentence("mark_of_event_not_plain", "{mark} of the event is not {plain}")
+WRITE_PLAIN = Sentence("write_plain", 'Write "{plain}".')
+MARK_ON_EVENT = Sentence("mark_on_event", "{mark} is on the event")
+MARK_PROPERTIES = Sentence("mark_properties", "Put it on each property that may be in clear.")
 
 FOLDER = "tracking"
 MARK, PLAIN = "x-patron", "plain"
@@ -34,19 +53,21 @@ class TrackingPlan:
     is_strict: bool
     plain: PlainProperties = field(default_factory=dict)
 
-    def violation(self, name: str, properties: Any) -> str:
-        """Where and why properties break the plan, without the value; '' when they do not."""
+    def violation(self, name: str, properties: Any) -> BadEvent | None:
+        """The refusal of properties that break the plan, without the value; None when they do not."""
         schema = self.schemas.get(name)
         try:
             error = best_match(schema.iter_errors(properties)) if schema else None
         except RecursionError:
-            return "properties: is nested deeper than the tracking plan can be checked"
+            return BadEvent(PLAN_NESTED, where="properties", todo=AS_PLANNED)
         if error is None:
-            return ""
+            return None
         where = ".".join(["properties", *(_shown(part) for part in error.absolute_path)])
         # why: messages of some rules quote the value, which may be personal
-        missing = f" ({error.message})" if error.validator == "required" else ""  # why: it names the schema's own words
-        return f"{where}: breaks the rule {error.validator} of the tracking plan{missing}"
+        what = PLAN_BROKEN(rule=error.validator)
+        if error.validator == "required":  # why: it names the schema's own words
+            what = PLAN_BROKEN_BY(rule=error.validator, cause=error.message)
+        return BadEvent(what, where=where, todo=AS_PLANNED)
 
 
 def _shown(part: str | int) -> str:
@@ -74,23 +95,15 @@ def _load_schema(path: Path) -> Draft202012Validator:
         Draft202012Validator.check_schema(schema)
     except (OSError, ValueError, SchemaError, RecursionError) as error:
         problem = error.message if isinstance(error, SchemaError) else str(error)
-        raise SettingsError(
-            f"is not a valid JSON Schema ({problem})", where=str(path), todo="Fix or delete the file."
-        ) from error
+        raise SettingsError(NOT_JSON_SCHEMA(cause=problem), where=str(path), todo=FIX_OR_DELETE) from error
     reference = _unresolvable_reference(schema)
     if reference is not None:
-        raise SettingsError(
-            f"refers to {reference!r}, which is not in the file; Patron fetches no schema",
-            where=str(path),
-            todo="Copy that schema into $defs of this file and refer to it as #/$defs/NAME.",
-        )
+        raise SettingsError(REFERS_OUTSIDE(reference=reference), where=str(path), todo=COPY_SCHEMA)
     validator = Draft202012Validator(schema, registry=REGISTRY)
     try:
         validator.is_valid({})
     except RecursionError as error:
-        raise SettingsError(
-            "refers to itself without end", where=str(path), todo="Remove the $ref that leads back to itself."
-        ) from error
+        raise SettingsError(REFERS_TO_ITSELF, where=str(path), todo=REMOVE_REFERENCE) from error
     return validator
 
 
@@ -126,11 +139,11 @@ def _plain_paths(schema: Any, where: str, within: str = "") -> Iterator[str]:
         return
     mark = schema.get(MARK)
     if mark not in (None, PLAIN):
-        raise SettingsError(f"{MARK} of {within or 'the event'} is not {PLAIN}", where=where, todo=f'Write "{PLAIN}".')
+        of_event = MARK_OF_EVENT_NOT_PLAIN(mark=MARK, plain=PLAIN)
+        what = MARK_NOT_PLAIN(mark=MARK, property=within, plain=PLAIN) if within else of_event
+        raise SettingsError(what, where=where, todo=WRITE_PLAIN(plain=PLAIN))
     if mark and not within:
-        raise SettingsError(
-            f"{MARK} is on the event", where=where, todo="Put it on each property that may be in clear."
-        )
+        raise SettingsError(MARK_ON_EVENT(mark=MARK), where=where, todo=MARK_PROPERTIES)
     if mark:
         yield within
     for name, part in (schema.get("properties") or {}).items():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import IS_MISSING
 from patron.schema.errors import OlderWorkspace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import both
@@ -373,8 +374,7 @@ def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None
     """Raise WorkspaceError for a folder that is no workspace, and for one without settings or an identity."""
     if identity is not None:
         if not (folder / SETTINGS_FILE).exists():
-            todo = RESTORE_SETTINGS
-            raise WorkspaceError("is missing", where=str(folder / SETTINGS_FILE), todo=todo)
+            raise WorkspaceError(IS_MISSING, where=str(folder / SETTINGS_FILE), todo=RESTORE_SETTINGS)
         return
     if (folder / UNFINISHED).exists():
         raise WorkspaceError(MAKING_CUT_OFF, where=str(folder), todo=INIT_AGAIN(folder=folder))

@@ -8,12 +8,12 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from patron.schema.common_sentences import INSTALL_EXTRA
 from patron.schema.errors import MissingExtra
 from patron.schema.sentences import Sentence
 from patron.storage.engine import PORTABLE, Parameters
 
 NO_PYSPARK = Sentence("no_pyspark", "pyspark is not installed")
-INSTALL_SPARK = Sentence("install_spark", "pip install 'patron[spark]'.")
 
 
 class SparkEngine:
@@ -23,11 +23,7 @@ class SparkEngine:
         try:
             from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
         except ImportError as error:
-            raise MissingExtra(
-                NO_PYSPARK,
-                where="Spark",
-                todo=INSTALL_SPARK,
-            ) from error
+            raise MissingExtra(NO_PYSPARK, where="Spark", todo=INSTALL_EXTRA(extra="spark")) from error
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         self.session = (
             SparkSession.builder.master(master)

@@ -8,6 +8,8 @@ from string import Formatter
 import pytest
 
 import patron
+from patron.collect.files.file_kinds import refuse_other_kinds
+from patron.collect.files.mapping import load_mapping
 from patron.commands.outreach.campaigns.plan_campaign import LEFT_OUT_COUNT, NOBODY_WRITTEN, REASONS_LEFT_OUT
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.refusal_texts import JOINT, refusal_line, refusal_text, rejection_text, translate
@@ -126,6 +128,35 @@ def test_what_is_wrong_with_a_rule_is_chinese(rule):
         parse_rule({"all": [rule]}, KnownNames(FIELDS))
     for text in (*problems_of(refusal.value.what), refusal.value.todo):
         assert 'lang="en"' not in refusal_text(text, CHINESE)
+
+
+MAPPINGS = [
+    'nam = "x"',
+    'name = "x"',
+    'name = "x"\nformat = "excel"',
+    'name = "x"\ntime_zone = "Mars/Base"',
+    'name = "x"\n[[lookup]]\nname = "y"',
+    'name = "x"\n[[part]]\nname = "y"\nevent = "Page"\ncolumns = {colour = "c"}',
+    'name = "x"\n[[part]]\nname = "y"\nevent = "Pag"\ncolumns = {}',
+]
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_what_is_wrong_with_a_mapping_is_chinese(tmp_path, mapping):
+    (tmp_path / "mine.toml").write_text(mapping, encoding="utf-8")
+    with pytest.raises(errors.BadMapping) as refusal:
+        load_mapping(tmp_path / "mine.toml")
+    for text in (refusal.value.what, refusal.value.todo):
+        assert 'lang="en"' not in refusal_text(text, CHINESE)
+
+
+def test_a_file_of_another_kind_is_named_in_chinese(tmp_path):
+    (tmp_path / "orders.csv").write_bytes(b"\x1f\x8b\x08\x00")
+    with pytest.raises(errors.BadFile) as refusal:
+        refuse_other_kinds(tmp_path / "orders.csv", "utf-8")
+    line = refusal_line(refusal.value.what, refusal.value.todo, CHINESE)
+    assert "gzip 文件" in line
+    assert 'lang="en"' not in line
 
 
 def test_problems_of_others_stand_in_english_between_ours():

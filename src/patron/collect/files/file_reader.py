@@ -17,11 +17,21 @@ import pyarrow.parquet as pq
 
 from patron.collect.files.file_kinds import refuse_other_kinds
 from patron.govern.privacy.personal_data import text_of
-from patron.schema.common_sentences import CHECK_PATH, FILE_MISSING
+from patron.schema.common_sentences import (
+    CHECK_PATH,
+    FILE_DAMAGED_CAUSE,
+    FILE_MISSING,
+    FILE_UNREADABLE,
+    FILE_UNREADABLE_CAUSE,
+)
 from patron.schema.errors import BadFile
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import FULL
 
+NO_FILES_NAMED = Sentence("no_files_named", "no files were named")
+NAME_FILES = Sentence("name_files", "Name the files to import.")
+FILE_DAMAGED = Sentence("file_damaged", "is damaged")
+NAME_DELIMITER = Sentence("name_delimiter", "Name one character, such as --delimiter ';'.")
 NOT_DELIMITER = Sentence("not_delimiter", "{text!r} cannot be a delimiter")
 HEADER_REPEATS = Sentence("header_repeats", "its header repeats names or is not text")
 FILE_HEADER_ONLY = Sentence("file_header_only", "the file has a header but no rows")
@@ -108,11 +118,9 @@ class InputFile:
         except (OSError, pa.ArrowException) as error:
             if getattr(error, "errno", None) in FULL:
                 raise
-            raise BadFile(
-                f"is damaged{_cause(error)}",
-                where=str(self.path),
-                todo=EXPORT_AGAIN_ROWS,
-            ) from error
+            cause = _cause(error)
+            what = FILE_DAMAGED_CAUSE(cause=cause) if cause else FILE_DAMAGED
+            raise BadFile(what, where=str(self.path), todo=EXPORT_AGAIN_ROWS) from error
 
 
 def is_parquet(path: Path) -> bool:
@@ -142,16 +150,14 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
             return InputFile(path, _json_columns(path), lines, is_unfinished)
         return _inspect_csv(path, delimiter, encoding, lines, is_unfinished=is_unfinished)
     except (OSError, pa.ArrowException) as error:
-        raise BadFile(
-            f"cannot be read{_cause(error)}",
-            where=str(path),
-            todo=CHECK_NAME,
-        ) from error
+        cause = _cause(error)
+        what = FILE_UNREADABLE_CAUSE(cause=cause) if cause else FILE_UNREADABLE
+        raise BadFile(what, where=str(path), todo=CHECK_NAME) from error
 
 
 def _cause(error: Exception) -> str:
     """What the system says; a library's own words name nothing that a user knows."""
-    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return error.strerror or "" if isinstance(error, OSError) else ""
 
 
 def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
@@ -188,7 +194,7 @@ def _delimiter(named: str, path: Path) -> str:
     """The delimiter that is meant. Raises BadFile when it is not one character."""
     mark = DELIMITER_NAMES.get(named.lower(), named)
     if len(mark) != 1 or mark in '"\r\n':
-        raise BadFile(NOT_DELIMITER(text=named), where=str(path), todo="Name one character, such as --delimiter ';'.")
+        raise BadFile(NOT_DELIMITER(text=named), where=str(path), todo=NAME_DELIMITER)
     return mark
 
 

@@ -26,13 +26,19 @@ from patron.schema.data.counts import IngestionCounts
 from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.data.raw_events import RAW_EVENTS, raw_events_table
 from patron.schema.errors import BadEvent, BadFile, BadMapping
-from patron.schema.sentences import Sentence
+from patron.schema.sentences import Sentence, joined
 
 SINGLE_COLUMN = Sentence(
     "single_column", "its header is a single column, {name!r}, read with the delimiter {delimiter!r}"
 )
 OTHER_DELIMITER = Sentence("other_delimiter", "Is it another delimiter? Name it: --delimiter {text}.")
 NOT_RAW_EVENTS = Sentence("not_raw_events", "is not a Parquet file of raw events ({cause})")
+LACKS_COLUMNS = Sentence("lacks_columns", "lacks {names}")
+ADDS_COLUMNS = Sentence("adds_columns", "adds {names}")
+OTHER_ENDING = Sentence("other_ending", "its name does not end in .parquet")
+NAME_EVENTS_FILE = Sentence("name_events_file", "Name events.parquet of `patron simulate`, or another mapping.")
+LOOKUP_FILE_MISSING = Sentence("lookup_file_missing", "a file {pattern} is missing")
+NAME_TOGETHER = Sentence("name_together", "Name it together with the others.")
 NO_PART = Sentence("no_part", "no part of the mapping reads this file")
 MISSING_COLUMNS = Sentence("missing_columns", "the columns {names} are missing; found {found}")
 IT_TAKES = Sentence("it_takes", "It reads {names}.")
@@ -157,11 +163,7 @@ class ImportJob:
         for lookup in self.mapping.lookups:
             files = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
             if not files:
-                raise BadFile(
-                    f"a file {lookup.files} is missing",
-                    where=self.mapping.name,
-                    todo="Name it together with the others.",
-                )
+                raise BadFile(LOOKUP_FILE_MISSING(pattern=lookup.files), where=self.mapping.name, todo=NAME_TOGETHER)
             for source in files:
                 self._require(source, set(lookup.columns) - set(source.columns))
             tables = [chunk.rows for source in files for chunk in source.chunks(lookup.columns)]
@@ -302,12 +304,10 @@ def require_raw_events(source: InputFile) -> None:
     """Check that a file holds raw events. Raises BadFile naming the columns that are missing or unknown."""
     missing, unknown = RAW_EVENT_KEYS - set(source.columns), set(source.columns) - set(RAW_EVENTS.names)
     if not is_parquet(source.path) or missing or unknown:
-        differences = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
-        raise BadFile(
-            NOT_RAW_EVENTS(cause="; ".join(differences) or "it is named as something else"),
-            where=str(source.path),
-            todo="Name events.parquet of `patron simulate`, or another mapping.",
-        )
+        differing = ((LACKS_COLUMNS, missing), (ADDS_COLUMNS, unknown))
+        differences = [sentence(names=", ".join(sorted(names))) for sentence, names in differing if names]
+        cause = joined(differences or [OTHER_ENDING])
+        raise BadFile(NOT_RAW_EVENTS(cause=cause), where=str(source.path), todo=NAME_EVENTS_FILE)
 
 
 def number_rows(rows: pa.Table, first: int) -> pa.Table:

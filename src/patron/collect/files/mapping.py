@@ -10,9 +10,34 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from patron.collect.files.mapping_checks import check_events, check_keys
-from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE, USE_ONE_OF
 from patron.schema.errors import BadMapping
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence, Text
+from patron.schema.spelling import both, did_you_mean
+
+NO_SUCH_MAPPING = Sentence("no_such_mapping", "is neither a built-in mapping nor a file")
+NAME_MAPPING_FILE = Sentence("name_mapping_file", "Name a TOML file, or one of {names}.")
+NOT_A_MAPPING = Sentence("not_a_mapping", "is not a valid mapping ({cause})")
+SEE_IMPORT = Sentence("see_import", "See docs/how-to/import-your-data.md.")
+MAPPING_NO_NAME = Sentence("mapping_no_name", "has no name")
+BEGIN_WITH_NAME = Sentence("begin_with_name", 'Begin it with a name, such as name = "my-shop".')
+UNKNOWN_FORMAT = Sentence("unknown_format", "unknown format {name}")
+REFUNDS_KNOWN_AS = Sentence("refunds_known_as", "refunds_known_at is {value}")
+IMPORT_OR_ORDER = Sentence("import_or_order", "Write import (the default) or order.")
+NOT_CURRENCY = Sentence("not_currency", "{name} is not a valid ISO 4217 code")
+CURRENCY_SUCH_AS = Sentence("currency_such_as", "Write one such as EUR.")
+NOT_TIME_ZONE = Sentence("not_time_zone", "{name} is not a valid time zone")
+ZONE_SUCH_AS = Sentence("zone_such_as", "Write one such as Europe/Berlin.")
+NEEDS_PART = Sentence("needs_part", "needs at least one [[part]]")
+ADD_PART = Sentence("add_part", "Add one that says what the rows are.")
+UNKNOWN_MAPPING_KEY = Sentence("unknown_mapping_key", "unknown key: {key}")
+UNKNOWN_LOOKUP_KEY = Sentence("unknown_lookup_key", "unknown key of a [[lookup]]: {key}")
+UNKNOWN_PART_KEY = Sentence("unknown_part_key", "unknown key of a [[part]]: {key}")
+UNKNOWN_COLUMN = Sentence("unknown_column", "unknown column of part {part}: {key}")
+LOOKUP_LACKS = Sentence("lookup_lacks", "lookup {name} has no {key}")
+PART_LACKS = Sentence("part_lacks", "part {name} has no {key}")
+NEEDS_KEYS = Sentence("needs_keys", "It needs {names}.")
+MAP_TIME = Sentence("map_time", "Map the time of its rows to it.")
 
 MAPPINGS = resources.files("patron.collect") / "mappings"
 BUILT_IN = tuple(sorted(Path(file.name).stem for file in MAPPINGS.iterdir() if file.name.endswith(".toml")))
@@ -149,68 +174,64 @@ def load_mapping(named: str | Path) -> Mapping:
             text = Path(named).read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise BadMapping(
-                "there is no built-in mapping and no file of this name",
+                NO_SUCH_MAPPING,
                 where=str(named),
-                todo=f"{did_you_mean(str(named), BUILT_IN)} Name a TOML file, or one of {', '.join(BUILT_IN)}.".strip(),
+                todo=both(did_you_mean(str(named), BUILT_IN), _name_file()),
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise BadMapping(
-                FILE_UNREADABLE_CAUSE(cause=error),
-                where=str(named),
-                todo=f"Name a TOML file, or one of {', '.join(BUILT_IN)}.",
-            ) from error
+            raise BadMapping(FILE_UNREADABLE_CAUSE(cause=error), where=str(named), todo=_name_file()) from error
     try:
         return _mapping(tomllib.loads(text), str(named))
     except (tomllib.TOMLDecodeError, TypeError) as error:
-        raise BadMapping(
-            f"is not a valid mapping ({error})", where=str(named), todo="See docs/how-to/import-your-data.md."
-        ) from error
+        raise BadMapping(NOT_A_MAPPING(cause=error), where=str(named), todo=SEE_IMPORT) from error
+
+
+def _name_file() -> Text:
+    return NAME_MAPPING_FILE(names=", ".join(BUILT_IN))
 
 
 def _mapping(content: dict[str, Any], where: str) -> Mapping:
-    check_keys("key", content, TOP, where)
+    check_keys(content, TOP, where, UNKNOWN_MAPPING_KEY)
     if "name" not in content:
-        raise BadMapping("has no name", where=where, todo='Begin it with a name, such as name = "my-shop".')
+        raise BadMapping(MAPPING_NO_NAME, where=where, todo=BEGIN_WITH_NAME)
     lookups = tuple(_lookup(one, where) for one in content.pop("lookup", ()))
     parts = tuple(_part(one, where) for one in content.pop("part", ()))
     mapping = Mapping(**content, lookups=lookups, parts=parts)
     if mapping.format not in FORMATS:
-        raise BadMapping(f"unknown format {mapping.format}", where=where, todo=f"Known are {', '.join(FORMATS)}.")
+        what = UNKNOWN_FORMAT(name=mapping.format)
+        raise BadMapping(what, where=where, todo=USE_ONE_OF(names=", ".join(FORMATS)))
     if mapping.refunds_known_at not in REFUNDS_KNOWN_AT:
-        raise BadMapping(
-            f"refunds_known_at is {mapping.refunds_known_at}", where=where, todo="Write import (the default) or order."
-        )
+        raise BadMapping(REFUNDS_KNOWN_AS(value=mapping.refunds_known_at), where=where, todo=IMPORT_OR_ORDER)
     if mapping.currency is not None and not re.fullmatch("[A-Z]{3}", str(mapping.currency)):
-        raise BadMapping(f"{mapping.currency} is not a valid ISO 4217 code", where=where, todo="Write one such as EUR.")
+        raise BadMapping(NOT_CURRENCY(name=mapping.currency), where=where, todo=CURRENCY_SUCH_AS)
     if mapping.zone not in available_timezones():
-        raise BadMapping(
-            f"{mapping.zone} is not a valid time zone", where=where, todo="Write one such as Europe/Berlin."
-        )
+        raise BadMapping(NOT_TIME_ZONE(name=mapping.zone), where=where, todo=ZONE_SUCH_AS)
     if mapping.format == "rows" and not parts:
-        raise BadMapping("needs at least one [[part]]", where=where, todo="Say what its rows are.")
+        raise BadMapping(NEEDS_PART, where=where, todo=ADD_PART)
     return mapping
 
 
 def _lookup(content: dict[str, Any], where: str) -> Lookup:
-    check_keys("key of a [[lookup]]", content, {field_.name for field_ in fields(Lookup)}, where)
-    _require_keys(f"lookup {content.get('name')}", content, ("name", "files", "sql"), where)
+    check_keys(content, {field_.name for field_ in fields(Lookup)}, where, UNKNOWN_LOOKUP_KEY)
+    _require_keys(LOOKUP_LACKS, content, ("name", "files", "sql"), where)
     return Lookup(**{**content, "columns": tuple(content.get("columns", ()))})
 
 
-def _require_keys(what: str, content: dict[str, Any], needed: tuple[str, ...], where: str) -> None:
+def _require_keys(lacking: Sentence, content: dict[str, Any], needed: tuple[str, ...], where: str) -> None:
     missing = [key for key in needed if key not in content]
     if missing:
-        raise BadMapping(f"{what} has no {missing[0]}", where=where, todo=f"It needs {', '.join(needed)}.")
+        what = lacking(name=str(content.get("name")), key=missing[0])
+        raise BadMapping(what, where=where, todo=NEEDS_KEYS(names=", ".join(needed)))
 
 
 def _part(content: dict[str, Any], where: str) -> Part:
     name = str(content.get("name"))
-    check_keys("key of a [[part]]", content, {field_.name for field_ in fields(Part)}, where)
-    _require_keys(f"part {name}", content, ("name", "event", "columns"), where)
+    check_keys(content, {field_.name for field_ in fields(Part)}, where, UNKNOWN_PART_KEY)
+    _require_keys(PART_LACKS, content, ("name", "event", "columns"), where)
     check_events(name, content["event"], where)
-    check_keys(f"column of part {name}", content["columns"], COLUMNS, where)
+    check_keys(content["columns"], COLUMNS, where, UNKNOWN_COLUMN, part=name)
     if "occurred_at" not in content["columns"]:
-        raise BadMapping(f"part {name} has no occurred_at", where=where, todo="Say when its rows happened.")
+        raise BadMapping(PART_LACKS(name=name, key="occurred_at"), where=where, todo=MAP_TIME)
     return Part(
         **{
             **content,

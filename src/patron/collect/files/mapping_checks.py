@@ -3,24 +3,29 @@
 from collections.abc import Collection
 from typing import Any
 
+from patron.schema.common_sentences import USE_ONE_OF
 from patron.schema.errors import BadMapping
 from patron.schema.events import BY_NAME
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence
+from patron.schema.spelling import both, did_you_mean
+
+PART_NO_EVENT = Sentence("part_no_event", "part {part}: there is no event {name!r}")
+SEE_EVENTS = Sentence("see_events", "The names are in docs/reference/events.md.")
 
 
-def check_keys(what: str, keys: Collection[str], known: Collection[str], where: str) -> None:
-    """Raise BadMapping for a key that is not known."""
+def check_keys(keys: Collection[str], known: Collection[str], where: str, unknown: Sentence, **values: str) -> None:
+    """Raise BadMapping for a key that is not known; `unknown` says it of a key and these values."""
     for key in sorted(set(keys) - set(known)):
-        listed = f"Known are {', '.join(sorted(known))}."
-        raise BadMapping(f"unknown {what}: {key}", where=where, todo=f"{did_you_mean(key, known)} {listed}".strip())
+        todo = both(did_you_mean(key, known), USE_ONE_OF(names=", ".join(sorted(known))))
+        raise BadMapping(unknown(key=key, **values), where=where, todo=todo)
 
 
 def check_events(part: str, event: Any, where: str) -> None:
     """Raise BadMapping for an event name outside the catalogue, also one that an expression gives."""
     for name in event_names(event):
         if name not in BY_NAME:
-            todo = did_you_mean(name, BY_NAME) or "The names are in docs/reference/events.md."
-            raise BadMapping(f"part {part}: there is no event {name!r}", where=where, todo=todo)
+            todo = did_you_mean(name, BY_NAME) or SEE_EVENTS
+            raise BadMapping(PART_NO_EVENT(part=part, name=name), where=where, todo=todo)
 
 
 def event_names(event: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
-from patron.collect.files.file_reader import InputFile, find_files, inspect_file, is_json
+from patron.collect.files.file_reader import NAME_FILES, NO_FILES_NAMED, InputFile, find_files, inspect_file, is_json
 from patron.collect.files.import_job import require_delimiter, require_raw_events, shortened
 from patron.collect.files.mapping import BUILT_IN, Mapping, load_mapping
 from patron.collect.mapping_columns import columns_by_file
@@ -12,7 +12,10 @@ from patron.schema.sentences import Sentence
 
 AUTO = "auto"
 MESSAGE_IDS = ("messageId", "userId", "anonymousId")
-SEE = "`patron mappings` lists the built-in ones; docs/how-to/import-your-data.md shows how to write your own."
+SEE = Sentence(
+    "see_mappings",
+    "`patron mappings` lists the built-in ones; docs/how-to/import-your-data.md shows how to write your own.",
+)
 NO_MAPPING = Sentence("no_mapping", "no built-in mapping fits its columns ({names})")
 NO_MAPPING_CLOSE = Sentence(
     "no_mapping_close",
@@ -26,7 +29,7 @@ def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: 
     Raises BadFile when the files are unreadable, or when none fits: it names the closest and what that one lacks.
     """
     if not paths:
-        raise BadFile("no files were named", where="--mapping auto", todo="Name the files to import.")
+        raise BadFile(NO_FILES_NAMED, where="--mapping auto", todo=NAME_FILES)
     sources = [
         inspect_file(file, delimiter=delimiter, encoding=encoding or "utf-8") for file in find_files(list(paths))
     ]

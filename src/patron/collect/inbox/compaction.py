@@ -19,6 +19,7 @@ from patron.collect.consent_check import ConsentCheck, consents_of
 from patron.collect.inbox import pending_sources
 from patron.collect.inbox.inbox import Inbox, PendingRequest
 from patron.collect.inbox.workspace_inbox import (
+    OLDER_THAN_LAKE,
     has_inbox,
     open_inbox,
     release_inbox,
@@ -108,7 +109,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
     until, after = inbox.last_seq(), inbox.moved_seq()
     if loaded > until:
-        raise InboxDamaged("is older than the lake", where=inbox.backend.name, todo=ACCEPT_LOSS)
+        raise InboxDamaged(OLDER_THAN_LAKE, where=inbox.backend.name, todo=ACCEPT_LOSS)
     with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
         ahead = reader.submit(_read, inbox, after)
         while after < until and (parts := ahead.result()):

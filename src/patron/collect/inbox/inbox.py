@@ -21,7 +21,7 @@ from patron.collect.event_flags import TEST
 from patron.collect.inbox.event_ids import HASH_BYTES, EventIds, with_checksum
 from patron.collect.inbox.inbox_backend import InboxBackend
 from patron.collect.inbox.inbox_postgres import PostgresBackend
-from patron.collect.inbox.inbox_seal import InboxSeal
+from patron.collect.inbox.inbox_seal import ID_CHANGED, MARKS_CHANGED, STATE_CHANGED, InboxSeal
 from patron.collect.inbox.inbox_sqlite import FIX, SqliteBackend
 from patron.collect.request import Message, RawEvent, Request
 from patron.schema.data.counts import IngestionCounts
@@ -109,7 +109,7 @@ class Inbox:
         self.backend.check()
         with self.backend.translated_errors():
             if not self._ids.are_intact():
-                raise InboxDamaged("holds a changed id", where=self.backend.name, todo=FIX)
+                raise InboxDamaged(ID_CHANGED, where=self.backend.name, todo=FIX)
         after = 0
         while requests := self.pending_requests(after=after):
             self._check_marks(requests)
@@ -128,8 +128,7 @@ class Inbox:
             is_changed = len(written) != sum(map(len, expected)) or not all(mark in written for mark in expected)
             # why: another process may have released the request, with its marks
             if is_changed and self._row(self.backend.sql.select_request, request.seq):
-                what = f"request {request.seq} has changed marks of its customers"
-                raise InboxDamaged(what, where=self.backend.name, todo=FIX)
+                raise InboxDamaged(MARKS_CHANGED(seq=request.seq), where=self.backend.name, todo=FIX)
 
     def id_of(self, source: str, event_id: str) -> bytes:
         """Id under which an event is remembered for ever."""
@@ -369,8 +368,7 @@ class Inbox:
         if self.backend.sql.select_state:
             *state, has_commits, seal = self._row(self.backend.sql.select_state)
             if has_commits and seal != self._seal.of_state(state):
-                what = "holds a changed count or position, or is not the inbox of this workspace"
-                raise InboxDamaged(what, where=self.backend.name, todo=FIX)
+                raise InboxDamaged(STATE_CHANGED, where=self.backend.name, todo=FIX)
 
 
 def _deduplicated(

@@ -5,12 +5,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from patron.collect.inbox.inbox_backend import Statements
-from patron.schema.common_sentences import FILE_DAMAGED_CAUSE
+from patron.schema.common_sentences import FILE_DAMAGED_CAUSE, INSTALL_EXTRA
 from patron.schema.errors import InboxDamaged, MissingExtra, NoSpace, WorkspaceError
+from patron.schema.sentences import Sentence
+
+NEEDS_PSYCOPG = Sentence("needs_psycopg", "an inbox on PostgreSQL needs psycopg")
+SERVER_FULL = Sentence("server_full", "the server has no room ({cause}); nothing of the request was taken")
+FREE_SPACE_THERE = Sentence("free_space_there", "Free some space there.")
+SERVER_REFUSED = Sentence("server_refused", "the server refused ({cause})")
+CHECK_SERVER = Sentence("check_server", "Check the server; clients retry.")
+FIX = Sentence("restore_database", "Restore the server's database from its backup.")
 
 APPLICATION = "patron inbox"
 """The name under which the server's administrator sees our connections."""
-FIX = "Restore the server's database from its backup."
 LOCK = "select pg_advisory_xact_lock(hashtext(current_schema() || '.patron inbox'))"
 SCRUBBED = ("inbox_requests", "inbox_customer_marks", "inbox_id_log")
 SQL = Statements(
@@ -88,9 +95,7 @@ class PostgresBackend:
         try:
             import psycopg  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise MissingExtra(
-                "an inbox on PostgreSQL needs psycopg", todo="Install it: pip install 'patron[postgres]'."
-            ) from error
+            raise MissingExtra(NEEDS_PSYCOPG, todo=INSTALL_EXTRA(extra="postgres")) from error
         self._errors = psycopg.errors
         self.sql = SQL
         self.name = "inbox_url"
@@ -126,17 +131,13 @@ class PostgresBackend:
         try:
             yield
         except (errors.DiskFull, errors.OutOfMemory) as error:
-            raise NoSpace(
-                f"the server has no room ({_first_line(error)}); nothing of the request was taken",
-                where=self.name,
-                todo="Free some space there.",
-            ) from error
+            what = SERVER_FULL(cause=_first_line(error))
+            raise NoSpace(what, where=self.name, todo=FREE_SPACE_THERE) from error
         except (errors.DataCorrupted, errors.IndexCorrupted) as error:
             raise InboxDamaged(FILE_DAMAGED_CAUSE(cause=_first_line(error)), where=self.name, todo=FIX) from error
         except errors.Error as error:
-            raise WorkspaceError(
-                f"the server refused ({_first_line(error)})", where=self.name, todo="Look at the server; clients retry."
-            ) from error
+            what = SERVER_REFUSED(cause=_first_line(error))
+            raise WorkspaceError(what, where=self.name, todo=CHECK_SERVER) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -9,6 +9,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.collect.inbox.inbox_sqlite import FIX
 from patron.schema.errors import InboxDamaged
+from patron.schema.sentences import Sentence
+
+ID_CHANGED = Sentence("inbox_id_changed", "holds a changed id")
+MARKS_CHANGED = Sentence("inbox_marks_changed", "request {seq} has changed marks of its customers")
+STATE_CHANGED = Sentence(
+    "inbox_state_changed", "holds a changed count or position, or is not the inbox of this workspace"
+)
+REQUEST_CHANGED = Sentence("inbox_request_changed", "request {seq} was changed after it was written")
 
 NONCE_BYTES, SEAL_BYTES = 12, 16
 
@@ -35,7 +43,7 @@ class InboxSeal:
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received_us))
         except (InvalidTag, ValueError, TypeError):
-            raise InboxDamaged(f"request {seq} was changed after it was written", where=self._name, todo=FIX) from None
+            raise InboxDamaged(REQUEST_CHANGED(seq=seq), where=self._name, todo=FIX) from None
 
 
 def _bound(seq: int, source: str, received_us: int) -> bytes:

@@ -10,7 +10,18 @@ from typing import Any
 from patron.collect.inbox.inbox_backend import Statements
 from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, RETRIED_AUTOMATICALLY, TRY_IN_A_MOMENT
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.store.commit_bound import CommitBound
+
+FIX = Sentence(
+    "fix_inbox",
+    "Stop the collector and restore the workspace from a backup. Without one, `patron doctor --accept-loss` puts the"
+    " inbox aside and makes a new one: only what waited in the old one is missing.",
+)
+INBOX_DISK_FULL = Sentence("inbox_disk_full", "the disk is full; nothing of the request was taken")
+FREE_SOME_SPACE = Sentence("free_some_space", "Free some space.")
+CHECK_DISK = Sentence("check_disk", "Check the disk; clients retry.")
+OTHERS_READ_INBOX = Sentence("others_read_inbox", "others read the inbox")
 
 CACHE_KIB = 32_768
 """With 10 million ids 128 MB accept no more events a second; the system keeps the file in memory, too."""
@@ -18,10 +29,6 @@ CHECKPOINT_PAGES = 8_000
 BOUND_SUFFIX = ".commits"
 IDS_PER_QUERY = 1_000
 MARKS_PER_QUERY = 200
-FIX = (
-    "Stop the collector and restore the workspace from a backup. Without one, `patron doctor --accept-loss` puts the"
-    " inbox aside and makes a new one: only what waited in the old one is missing."
-)
 COUNT_COMMIT = """
 insert into inbox_commits values (1, 1) on conflict (id) do update set commit_count = commit_count + 1
 returning commit_count
@@ -200,7 +207,7 @@ class SqliteBackend:
             self._con.execute("vacuum")
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
-            raise WorkspaceBusy("others read the inbox", where=self.name, todo=TRY_IN_A_MOMENT)
+            raise WorkspaceBusy(OTHERS_READ_INBOX, where=self.name, todo=TRY_IN_A_MOMENT)
 
     def settle(self) -> None:
         """Move all of the write-ahead log into the file, synced, and empty it.
@@ -211,7 +218,7 @@ class SqliteBackend:
         with self.translated_errors():
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
-            raise WorkspaceBusy("others read the inbox", where=self.name, todo=RETRIED_AUTOMATICALLY)
+            raise WorkspaceBusy(OTHERS_READ_INBOX, where=self.name, todo=RETRIED_AUTOMATICALLY)
 
     def abandon(self) -> None:
         """Close the file as it is: the descriptor of a sync that failed is never synced again."""
@@ -252,7 +259,7 @@ def copy_inbox(source: Path, target: Path) -> None:
 
 def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:
     if "full" in str(error):
-        return NoSpace("the disk is full; nothing of the request was taken", where=name, todo="Free some space.")
+        return NoSpace(INBOX_DISK_FULL, where=name, todo=FREE_SOME_SPACE)
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-        return WorkspaceError(CANNOT_BE_WRITTEN(cause=error), where=name, todo="Look at the disk; clients retry.")
+        return WorkspaceError(CANNOT_BE_WRITTEN(cause=error), where=name, todo=CHECK_DISK)
     return InboxDamaged(FILE_DAMAGED_CAUSE(cause=error), where=name, todo=FIX)

@@ -11,6 +11,9 @@ from patron.collect.request import Request
 from patron.schema.common_sentences import CANNOT_BE_WRITTEN, TOO_MUCH_AT_ONCE, TRY_IN_A_SECOND
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged, Overloaded, PatronError
+from patron.schema.sentences import Sentence
+
+INBOX_CLOSED = Sentence("inbox_closed", "the inbox is closed")
 
 MAX_WAITING_MESSAGES = 20_000
 """Messages that may wait for a commit; more are answered with 503."""
@@ -114,7 +117,7 @@ class InboxWriter:
 
     def _open(self) -> Inbox:
         if self._inbox is None:
-            raise self.trouble or Overloaded("the inbox is shut", where="collector", todo=TRY_IN_A_SECOND)
+            raise self.trouble or Overloaded(INBOX_CLOSED, where="collector", todo=TRY_IN_A_SECOND)
         return self._inbox
 
     def _close_with(self, error: Exception) -> None:

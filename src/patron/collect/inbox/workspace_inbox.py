@@ -18,14 +18,26 @@ from patron.collect.personal_columns import identifier_tokens
 from patron.govern.access.api_keys import list_keys
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
+from patron.schema.common_sentences import AT_PLACE, IS_MISSING
 from patron.schema.data.collector_state import CollectorState, InboxPosition, SourceCounts
 from patron.schema.errors import EventsLost, InboxDamaged, LakeDamaged, PatronError, WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import WORKSPACE, upsert
 from patron.storage.workspace.layout import INBOX, SERVER_INBOX
 from patron.storage.workspace.workspace_files import INBOX_BOUND_FILE, INBOX_FILE
 from patron.storage.workspace.workspace_identity import ACCEPT_LOSS
+
+OLDER_THAN_LAKE = Sentence("older_than_lake", "is older than the lake")
+NOT_OUR_INBOX = Sentence("not_our_inbox", "is not the inbox of this workspace")
+LAKE_LOST_EVENTS = Sentence(
+    "lake_lost_events", "has lost events: request {expected} was moved into it, and it ends with {loaded}"
+)
+INBOX_STILL_HOLDS = Sentence("inbox_still_holds", "still holds {count:,} requests that nothing would move")
+SERVE_ONCE = Sentence("serve_once", "Run `patron serve` once without inbox_url, so that they move into the lake.")
+INBOX_OF_OTHER = Sentence("inbox_of_other", "the inbox belongs to the lake of another workspace")
+DO_IT_THERE = Sentence("do_it_there", "Do this there; here `patron serve --accept-only` accepts for it.")
 
 LOST_SUFFIX = ".lost"
 CACHED_MARKS = 50_000
@@ -84,7 +96,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
 def _require_newer_file(shop: Shop, inbox: Inbox, *, is_old: bool) -> None:
     """Raise InboxDamaged for a file that is older than the lake; a server is restored by its own tools."""
     if is_old and not shop.settings.inbox_url:
-        raise InboxDamaged("is older than the lake", where=inbox.backend.name, todo=ACCEPT_LOSS)
+        raise InboxDamaged(OLDER_THAN_LAKE, where=inbox.backend.name, todo=ACCEPT_LOSS)
 
 
 def learn_lake(shop: Shop, inbox: Inbox, *, is_old: bool) -> None:
@@ -108,7 +120,7 @@ def accept_inbox_loss(shop: Shop) -> str:
         try:
             require_loaded_events(shop, inbox)
         except EventsLost as lost:
-            refused = refused or f"{lost.where}: {lost.what}"
+            refused = refused or AT_PLACE(place=lost.where, reasons=lost.what)
             inbox.clear_loaded_seq()
     return refused
 
@@ -128,9 +140,9 @@ def _inbox_problem(shop: Shop) -> str:
         with open_inbox(shop) as inbox:
             inbox.check()
             if shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq():
-                return f"{inbox.backend.name}: is older than the lake"
+                return AT_PLACE(place=inbox.backend.name, reasons=OLDER_THAN_LAKE)
     except InboxDamaged as damaged:
-        return f"{damaged.where}: {damaged.what}"
+        return AT_PLACE(place=damaged.where, reasons=damaged.what)
     return ""
 
 
@@ -159,7 +171,7 @@ def _require_files(shop: Shop, *, is_bounded: bool) -> None:
     """Raise InboxDamaged when the inbox of the workspace is missing: it may have held requests."""
     for name in (INBOX_FILE, INBOX_BOUND_FILE) if is_bounded else (INBOX_FILE,):
         if not (shop.folder / name).exists():
-            raise InboxDamaged("is missing", where=str(shop.folder / name), todo=ACCEPT_LOSS)
+            raise InboxDamaged(IS_MISSING, where=str(shop.folder / name), todo=ACCEPT_LOSS)
 
 
 def _require_recorded(shop: Shop, inbox: Inbox, record: str | None) -> None:
@@ -167,7 +179,7 @@ def _require_recorded(shop: Shop, inbox: Inbox, record: str | None) -> None:
     if record == inbox.inbox_id:
         return
     if record or (record is None and not shop.settings.inbox_url and not inbox.is_empty()):
-        raise InboxDamaged("is not the inbox of this workspace", where=inbox.backend.name, todo=ACCEPT_LOSS)
+        raise InboxDamaged(NOT_OUR_INBOX, where=inbox.backend.name, todo=ACCEPT_LOSS)
     _record_inbox(shop, inbox)
 
 
@@ -180,7 +192,7 @@ def require_loaded_events(shop: Shop, inbox: Inbox) -> None:
     loaded = shop.lake.last_load_sequence(EVENTS, inbox.app_id)
     if loaded < expected:
         raise EventsLost(
-            f"has lost events: request {expected} was moved into it, and it ends with {loaded}",
+            LAKE_LOST_EVENTS(expected=expected, loaded=loaded),
             where=str(shop.lake.path(EVENTS)),
             todo=ACCEPT_LOSS,
         )
@@ -194,9 +206,9 @@ def _require_empty_file(shop: Shop, key: bytes) -> None:
             count = of_file.pending_count()
         if count:
             raise WorkspaceError(
-                f"still holds {count:,} requests that nothing would move",
+                INBOX_STILL_HOLDS(count=count),
                 where=str(file),
-                todo="Run `patron serve` once without inbox_url, so that they move into the lake.",
+                todo=SERVE_ONCE,
             )
 
 
@@ -215,9 +227,9 @@ def require_same_lake(shop: Shop, inbox: Inbox) -> None:
         inbox.set_lake(lake_id)
     elif inbox.lake_id != lake_id and shop.settings.inbox_url:
         raise WorkspaceError(
-            "the inbox belongs to the lake of another workspace",
+            INBOX_OF_OTHER,
             where="inbox_url",
-            todo="Do this there; here `patron serve --accept-only` accepts for it.",
+            todo=DO_IT_THERE,
         )
 
 

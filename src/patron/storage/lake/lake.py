@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
+from patron.schema.common_sentences import CANNOT_BE_WRITTEN
 from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_checks import find_violations, require_valid
 from patron.schema.table_definition import Table, conform
@@ -32,6 +33,7 @@ from patron.storage.lake.lake_log import LOG, files_of, open_version, paths_adde
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.lake.lake_verification import LakeVerifier
 from patron.storage.lake.parquet_rows import (
+    FIX_QUERY,
     cast_rows,
     columns_without_nulls,
     declared_rows,
@@ -124,7 +126,7 @@ class Lake:
                 full = set.intersection(*map(columns_without_nulls, paths))
                 require_valid(table, find_violations(table, con, with_part(table, paths, part), without_nulls=full))
         except duckdb.InvalidInputException as error:
-            raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
+            raise InvalidTable(CANNOT_BE_WRITTEN(cause=error), where=table.name, todo=FIX_QUERY) from error
         return [self._added(table, path, part) for path in paths]
 
     def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:

@@ -17,6 +17,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.durable_files import disk_errors, is_disk_full, make_private, sync
 from patron.storage.lake.lake_record import CommitEntry
 
+VERSION_UNREADABLE = Sentence("version_unreadable", "version {version} of {name} cannot be read")
 NOT_WRITABLE = Sentence("not_writable", "cannot be written")
 
 LOG = "_delta_log"
@@ -80,7 +81,7 @@ def open_version(folder: Path, version: int) -> DeltaTable:
     try:
         return DeltaTable(str(folder), version=version)
     except DeltaError as error:
-        what = f"version {version} of {folder.name} cannot be read"
+        what = VERSION_UNREADABLE(version=version, name=folder.name)
         raise WorkspaceError(what, where=str(folder), todo=RUN_DOCTOR) from error
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from patron.schema.common_sentences import IS_MISSING, RUN_FIRST
 from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
@@ -26,7 +27,20 @@ RUN_HINT = Sentence(
     "lake_run_hint",
     "Run the last run again, which writes this table anew; or restore the newest backup: `patron restore`.",
 )
-FOREIGN, GONE = "was not written by this workspace", "was deleted"
+FOREIGN = Sentence("file_foreign", "was not written by this workspace")
+GONE = Sentence("file_deleted", "was deleted")
+BYTES_DIFFER = Sentence("bytes_differ", "has {actual:,} bytes instead of {expected:,}")
+FILE_CHANGED = Sentence("file_changed", "has changed since it was written")
+NOTHING_READ = Sentence("nothing_read", "{problem}; nothing is read from {name}")
+NOTHING_READ_OF = Sentence("nothing_read_of", "{problem}, one of {count} damaged files; nothing is read from {name}")
+LOG_ENDS = Sentence("log_ends", "the log of {name} ends before version {version}, which this workspace has written")
+COMMITS_UNKNOWN = Sentence(
+    "commits_unknown", "{name} has commits that the store does not know: one of them is not its own"
+)
+FILES_FOREIGN = Sentence("files_foreign", "version {version} of {name} names files that this workspace did not write")
+VERSION_GONE = Sentence("version_gone", "version {version} of {name} cannot be read any more")
+NEWER_VERSION = Sentence("newer_version", "Read a newer version.")
+TABLE_NO_ROWS = Sentence("table_no_rows", "has no rows yet")
 AHEAD = 2
 """Commits without an entry that are looked for: one may have been cut off, two cannot."""
 THREADS = 4
@@ -139,12 +153,10 @@ class LakeVerifier:
         if is_gone and version is not None and version != self.newest_version(table):
             raise _gone(table, version, self._folder)
         for path, problem in damaged.items():
-            more = f", and so have {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise LakeDamaged(
-                f"{problem}{more}; nothing is read from {table.name}",
-                where=str(self._folder / table.name / path),
-                todo=files_remedy(table),
-            )
+            what = NOTHING_READ(problem=problem, name=table.name)
+            if len(damaged) > 1:
+                what = NOTHING_READ_OF(problem=problem, count=len(damaged), name=table.name)
+            raise LakeDamaged(what, where=str(self._folder / table.name / path), todo=files_remedy(table))
 
     def damaged_files(self, table: Table, paths: Iterable[str | Path]) -> dict[str, str]:
         """Files of a table that are missing or not as they were written, each with what is wrong with it."""
@@ -173,12 +185,9 @@ class LakeVerifier:
             self._log(table, recorded).exists() or self._checkpoint(table, recorded).exists()
         )
         if recorded is not None and not is_there:
-            what = f"the log of {table.name} ends before version {recorded}, which this workspace has written"
-            raise self._damaged(table, what)
+            raise self._damaged(table, LOG_ENDS(name=table.name, version=recorded))
         if ahead not in ([], [first]) or (not ahead and has_log):
-            raise self._damaged(
-                table, f"{table.name} has commits that the store does not know: one of them is not its own"
-            )
+            raise self._damaged(table, COMMITS_UNKNOWN(name=table.name))
         if not ahead or not self._is_whole(table, first):
             return recorded
         return first
@@ -199,7 +208,8 @@ class LakeVerifier:
             if problem and version != newest and not path.exists():
                 raise _gone(table, version, self._folder)
             if problem:
-                raise LakeDamaged(f"{problem}; nothing is read from {table.name}", where=str(path), todo=RESTORE)
+                what = NOTHING_READ(problem=problem, name=table.name)
+                raise LakeDamaged(what, where=str(path), todo=RESTORE)
         return last or CommitEntry(version, log_sha256="")
 
     def _is_whole(self, table: Table, version: int) -> bool:
@@ -210,9 +220,7 @@ class LakeVerifier:
             return False
         added = {unquote(action["add"]["path"]) for action in actions if "add" in action}
         if not added <= self._record.files(table.name, added).keys():
-            raise self._damaged(
-                table, f"version {version} of {table.name} names files that this workspace did not write"
-            )
+            raise self._damaged(table, FILES_FOREIGN(version=version, name=table.name))
         return bool(actions)
 
     def _problem(self, path: Path, sha256: str, byte_count: int | None = None) -> str:
@@ -220,13 +228,13 @@ class LakeVerifier:
         try:
             stamp = _stamp(path)
             if byte_count is not None and stamp[0] != byte_count:
-                return f"has {stamp[0]:,} bytes instead of {byte_count:,}"
+                return BYTES_DIFFER(actual=stamp[0], expected=byte_count)
             if self._record.verified.get(path) != stamp:
                 if sha256_of(path) != sha256:
-                    return "has changed since it was written"
+                    return FILE_CHANGED
                 self._record.verified[path] = stamp
         except FileNotFoundError:
-            return "is missing"
+            return IS_MISSING
         return ""
 
     def _is_verified(self, path: Path, byte_count: int) -> bool:
@@ -292,8 +300,10 @@ def _row_count(path: Path) -> int | None:
 
 
 def _gone(table: Table, version: int | None, folder: Path) -> WorkspaceError:
-    what = f"version {version} of {table.name} cannot be read any more" if version is not None else "has no rows yet"
-    return WorkspaceError(what, where=str(folder / table.name), todo="Read a newer version.")
+    where = str(folder / table.name)
+    if version is None:
+        return WorkspaceError(TABLE_NO_ROWS, where=where, todo=RUN_FIRST)
+    return WorkspaceError(VERSION_GONE(version=version, name=table.name), where=where, todo=NEWER_VERSION)
 
 
 def _stamp(path: Path | str) -> Stamp:

@@ -9,8 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from patron.schema.errors import InvalidTable
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table, sql_type
 from patron.storage.engine import literal
+
+FRACTIONS = Sentence("fractions", "fractions in the whole numbers {names}")
+ROUND_IN_QUERY = Sentence("round_in_query", "Round them in the query.")
+PARTITION_NULL = Sentence("partition_null", "{name} is NULL")
+NEEDS_PARTITION = Sentence("needs_partition", "Every row needs its partition.")
+FIX_QUERY = Sentence("fix_query", "Fix the query that wrote it.")
 
 FEW_FILES = 8
 """Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
@@ -23,7 +30,7 @@ def declared_rows(table: Table, source_schema: pa.Schema, sql: str, part: str | 
         f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)
     ]
     if lossy:
-        raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
+        raise InvalidTable(FRACTIONS(names=lossy), where=table.name, todo=ROUND_IN_QUERY)
     columns = ", ".join(
         f'cast({f"q.{f.name}" if f.name in source_schema.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
         for f in schema
@@ -119,7 +126,7 @@ def split_by_partition(table: Table, rows: pa.Table) -> Iterator[tuple[str | Non
     by = rows[table.partition_by]
     values = sorted(pc.unique(by).to_pylist(), key=str)
     if None in values:
-        raise InvalidTable(f"{table.partition_by} is NULL", where=table.name, todo="Every row needs its partition.")
+        raise InvalidTable(PARTITION_NULL(name=table.partition_by), where=table.name, todo=NEEDS_PARTITION)
     rest = rows.drop_columns([table.partition_by])
     for value in values:
         yield value, rest.filter(pc.equal(by, value))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.schema.common_sentences import NOT_AS_WRITTEN, RUN_FIRST
+from patron.schema.common_sentences import IS_MISSING, NOT_AS_WRITTEN, RUN_FIRST
 from patron.schema.errors import LakeDamaged, NotFound
 from patron.schema.json_files import read_json, write_json
 from patron.schema.sentences import Sentence
@@ -239,7 +239,7 @@ def _finish_swap(folder: Path, known: Collection[str]) -> None:
 
 def _require_hash(path: Path, known: Collection[str]) -> None:
     if not path.is_file():
-        raise LakeDamaged("is missing", where=str(path), todo=RUN_HINT)
+        raise LakeDamaged(IS_MISSING, where=str(path), todo=RUN_HINT)
     if sha256_of(path) not in known:
         raise LakeDamaged(NOT_AS_WRITTEN, where=str(path), todo=RUN_HINT)
 

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from patron.schema.errors import SettingsError
-from patron.schema.spelling import did_you_mean
+from patron.schema.sentences import Sentence, joined
+from patron.schema.spelling import did_you_mean, hinted, known_are
 from patron.storage.offers.offer_policy import REASON_NAMES, Offer, OfferKind
 from patron.storage.settings import TODO, read_toml
+
+NOT_A_REASON = Sentence("not_a_reason", "[{name}] is not a reason for leaving")
+FACTORS_SECTION = Sentence("factors_section", "{name} must be a section of factors, such as call = 1.5")
+NOT_AN_OFFER = Sentence("not_an_offer", "{name} is neither a kind nor the id of an offer")
+FACTOR_NUMBER = Sentence("factor_number", "{name} must be a number from 0 to {most:g} (got {value})")
 
 MAX_FACTOR = 10.0
 
@@ -29,7 +35,7 @@ class OfferRules:
         known = {*get_args(OfferKind), *(offer.id for offer in offers)}
         problems = [problem for reason, section in content.items() for problem in _problems(reason, section, known)]
         if problems:
-            raise SettingsError("; ".join(problems), where=str(path), todo=TODO)
+            raise SettingsError(joined(problems), where=str(path), todo=TODO)
         return cls(content)
 
     def factor(self, reasons: Sequence[str], offer: Offer) -> float:
@@ -48,16 +54,15 @@ class OfferRules:
 def _problems(reason: str, section: object, known: set[str]) -> list[str]:
     """What is wrong with the rules of one reason, a sentence each."""
     if reason not in REASON_NAMES:
-        meant = did_you_mean(reason, REASON_NAMES) or f"Known are {', '.join(REASON_NAMES)}."
-        return [f"[{reason}] is not a reason for leaving. {meant}".rstrip(".")]
+        return [hinted(NOT_A_REASON(name=reason), did_you_mean(reason, REASON_NAMES) or known_are(REASON_NAMES))]
     if not isinstance(section, Mapping):
-        return [f"{reason} must be a section of factors, such as call = 1.5"]
+        return [FACTORS_SECTION(name=reason)]
     problems = []
     for name, factor in section.items():
         is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
         if name not in known:
-            meant = did_you_mean(name, known) or f"Known are {', '.join(sorted(known))}."
-            problems.append(f"{reason}.{name} is neither a kind nor the id of an offer. {meant}".rstrip("."))
+            meant = did_you_mean(name, known) or known_are(sorted(known))
+            problems.append(hinted(NOT_AN_OFFER(name=f"{reason}.{name}"), meant))
         elif not is_number or not 0 <= factor <= MAX_FACTOR:
-            problems.append(f"{reason}.{name} must be a number from 0 to {MAX_FACTOR:g} (got {factor!r})")
+            problems.append(FACTOR_NUMBER(name=f"{reason}.{name}", most=MAX_FACTOR, value=repr(factor)))
     return problems

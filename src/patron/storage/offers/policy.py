@@ -22,6 +22,13 @@ from patron.storage.settings_problems import problems_of
 
 WRITE_AT_RISK_FROM = Sentence("write_at_risk_from", "Write at_risk_from instead, such as at_risk_from = 0.5.")
 
+CENTS_PER_RUN_NUMBER = Sentence(
+    "cents_per_run_number", "budget.cents_per_run must be a whole number of at least 0 (got {value})"
+)
+WRITE_AMOUNT = Sentence(
+    "write_amount", 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
+)
+CHURN_NUMBER = Sentence("churn_number", "at_risk.churn_probability must be a number from 0 to 1 (got {value})")
 TRAITS_OF_GROUPS = Sentence(
     "traits_of_groups",
     "names traits that many customers share; {names} identifies single persons: fix or delete it",
@@ -339,9 +346,7 @@ def _translate_cents_per_run(content: dict[str, Any], path: Path) -> tuple[dict[
         return content, ""
     cents, today = section[OLD_BUDGET_KEY], {key: one for key, one in section.items() if key != OLD_BUDGET_KEY}
     if not isinstance(cents, int) or isinstance(cents, bool) or cents < 0:
-        what = f"budget.{OLD_BUDGET_KEY} must be a whole number of at least 0 (got {cents!r})"
-        todo = 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
-        raise SettingsError(what, where=str(path), todo=todo)
+        raise SettingsError(CENTS_PER_RUN_NUMBER(value=repr(cents)), where=str(path), todo=WRITE_AMOUNT)
     old = f"[budget] {OLD_BUDGET_KEY} = {cents}"
     if "amount" in today:
         return content | {"budget": today}, f"{old} no longer has any effect"
@@ -361,8 +366,7 @@ def _translate_churn(content: dict[str, Any], path: Path) -> tuple[dict[str, Any
     probability = section[OLD_CHURN_KEY]
     is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
     if not is_number or not 0 <= probability <= 1:
-        what = f"at_risk.{OLD_CHURN_KEY} must be a number from 0 to 1 (got {probability!r})"
-        raise SettingsError(what, where=str(path), todo=WRITE_AT_RISK_FROM)
+        raise SettingsError(CHURN_NUMBER(value=repr(probability)), where=str(path), todo=WRITE_AT_RISK_FROM)
     if probability < 1 and "at_risk_from" not in today:
         stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
         if isinstance(stages, list):

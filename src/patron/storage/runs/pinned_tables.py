@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from patron.schema.common_sentences import DECLARE_IN_READS
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal, sql_list
@@ -18,6 +20,8 @@ from patron.storage.engine import Parameters, literal, sql_list
 if TYPE_CHECKING:
     from patron.storage.duck_engine import DuckEngine
     from patron.storage.lake.lake import Lake
+
+STAGE_MAY_NOT_READ = Sentence("stage_may_not_read", "a stage that declares {names} may not read {name}")
 
 LAST, THIS = "last_", "this_"
 """Before a table's name: as the last completed run left it, and rows of this run only."""
@@ -110,9 +114,7 @@ class PinnedTables:
 
     def _declared(self, name: str) -> Table:
         if name not in self.names:
-            raise WorkspaceError(
-                f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
-            )
+            raise WorkspaceError(STAGE_MAY_NOT_READ(names=sorted(self.names), name=name), todo=DECLARE_IN_READS)
         return BY_NAME[name]
 
 

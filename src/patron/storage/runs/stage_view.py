@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from patron.schema.common_sentences import DECLARE_IN_READS, DECLARE_IN_WRITES
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.schema.table_checks import validated
 from patron.schema.table_definition import Table, conform
 from patron.schema.tables import BY_NAME
@@ -26,6 +28,13 @@ from patron.storage.settings import Settings
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import METADATA, Store
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+
+STAGE_DECLARES_UNKNOWN = Sentence(
+    "stage_declares_unknown", "a stage declares {names}, which is neither a table nor a capability"
+)
+CORRECT_READS = Sentence("correct_reads", "Correct its READS and WRITES.")
+STAGE_MAY_NOT_USE = Sentence("stage_may_not_use", "a stage that declares {names} may not use {name}")
+STAGE_MAY_NOT_WRITE = Sentence("stage_may_not_write", "a stage that writes {names} may not write {name}")
 
 Fact = TypeVar("Fact")
 VAULT = "vault"
@@ -76,10 +85,7 @@ class StageView:
         declared, self._writes = frozenset(reads) | frozenset(writes), frozenset(writes)
         unknown = declared - BY_NAME.keys() - METADATA.tables.keys() - CAPABILITIES
         if unknown:
-            raise WorkspaceError(
-                f"a stage declares {', '.join(sorted(unknown))}, which is neither a table nor a capability",
-                todo="Correct its READS and WRITES.",
-            )
+            raise WorkspaceError(STAGE_DECLARES_UNKNOWN(names=", ".join(sorted(unknown))), todo=CORRECT_READS)
         self.run = run
         self.last = last = workspace.last
         """The last completed run, whose tables queries read as `last_<name>`; None where nothing may build on it."""
@@ -182,16 +188,14 @@ class StageView:
     def capability(self, name: str) -> Any:
         """What the run hands in under a name, such as the vault. Raises WorkspaceError for an undeclared one."""
         if name not in self._capabilities:
-            raise WorkspaceError(
-                f"a stage that declares {sorted(self._capabilities)} may not use {name}", todo="Declare it in READS."
-            )
+            what = STAGE_MAY_NOT_USE(names=sorted(self._capabilities), name=name)
+            raise WorkspaceError(what, todo=DECLARE_IN_READS)
         return self._capabilities[name]
 
     def _writable(self, name: str) -> tuple[Table, str | None]:
         """The table, and the part of it that belongs to this run. Raises WorkspaceError for another stage's."""
         if name not in self._writes or name not in BY_NAME:
-            raise WorkspaceError(
-                f"a stage that writes {sorted(self._writes)} may not write {name}", todo="Declare it in WRITES."
-            )
+            what = STAGE_MAY_NOT_WRITE(names=sorted(self._writes), name=name)
+            raise WorkspaceError(what, todo=DECLARE_IN_WRITES)
         table = BY_NAME[name]
         return table, self.run.run_id if table.partition_by == "run_id" else None

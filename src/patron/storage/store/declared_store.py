@@ -10,8 +10,19 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.selectable import SelectBase, TableClause, TextualSelect
 
+from patron.schema.common_sentences import DECLARE_IN_READS, DECLARE_IN_WRITES
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.store.store import Store
+
+STORE_MAY_NOT_READ = Sentence(
+    "store_may_not_read", "a stage that declares {names} of the store may not read {undeclared}"
+)
+STORE_MAY_NOT_WRITE = Sentence(
+    "store_may_not_write", "a stage that declares {names} of the store may not write {undeclared}"
+)
+NO_SQL_AS_TEXT = Sentence("no_sql_as_text", "a stage may not send the store SQL as text ({text!r})")
+BUILD_STATEMENT = Sentence("build_statement", "Build the statement from the tables of patron.storage.store.store.")
 
 EVERYTHING = "*"
 """The one literal that a checked statement may hold: count(*)."""
@@ -58,16 +69,13 @@ class DeclaredConnection:
     def _check(self, statement: sa.Executable) -> None:
         writes = written_tables(statement)
         reads = mentioned_tables(statement) - writes
-        for verb, undeclared in (
-            ("write", writes - self._writes),
-            ("read", reads - self._reads - self._writes),
+        for may_not, undeclared, todo in (
+            (STORE_MAY_NOT_WRITE, writes - self._writes, DECLARE_IN_WRITES),
+            (STORE_MAY_NOT_READ, reads - self._reads - self._writes, DECLARE_IN_READS),
         ):
             if undeclared:
-                raise WorkspaceError(
-                    f"a stage that declares {sorted(self._reads | self._writes)} of the store"
-                    f" may not {verb} {', '.join(sorted(undeclared))}",
-                    todo=f"Declare it in {'WRITES' if verb == 'write' else 'READS'}.",
-                )
+                declared = sorted(self._reads | self._writes)
+                raise WorkspaceError(may_not(names=declared, undeclared=", ".join(sorted(undeclared))), todo=todo)
 
 
 def written_tables(statement: sa.Executable) -> set[str]:
@@ -98,7 +106,4 @@ def _parts(statement: sa.Executable) -> Iterator[visitors.ExternallyTraversible]
 
 
 def _refusal(part: object) -> WorkspaceError:
-    return WorkspaceError(
-        f"a stage may not send the store SQL as text ({str(part)[:80]!r})",
-        todo="Build the statement from the tables of patron.storage.store.store.",
-    )
+    return WorkspaceError(NO_SQL_AS_TEXT(text=str(part)[:80]), todo=BUILD_STATEMENT)

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from patron.schema.common_sentences import IS_MISSING
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE, RESTORE
+
+MISSING_WITH = Sentence("missing_with", "is missing; also missing: {names}")
 
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
@@ -54,5 +58,5 @@ def require_parts(folder: Path, settings: Settings) -> None:
     """Raise WorkspaceError for a workspace that lacks a part: it is never made again as if it had been empty."""
     missing = missing_parts(folder, settings)
     if missing:
-        more = f"; so is {', '.join(missing[1:])}" if len(missing) > 1 else ""
-        raise WorkspaceError(f"is missing{more}", where=str(folder / missing[0]), todo=RESTORE)
+        what = MISSING_WITH(names=", ".join(missing[1:])) if len(missing) > 1 else IS_MISSING
+        raise WorkspaceError(what, where=str(folder / missing[0]), todo=RESTORE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from patron.schema.common_sentences import IS_MISSING, SETTING_MISSING
 from patron.schema.errors import WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead, AuditHeadFile
@@ -37,6 +38,7 @@ from patron.storage.workspace.workspace_files import (
     STORE_FILE,
 )
 from patron.storage.workspace.workspace_identity import (
+    IDENTITY_FILE,
     RESTORE,
     UNFINISHED,
     WorkspaceIdentity,
@@ -46,6 +48,7 @@ from patron.storage.workspace.workspace_identity import (
 )
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
+WITHOUT_IDENTITY = Sentence("without_identity", "is there, but {name} is missing")
 STORE_NOT_ENCRYPTED = Sentence(
     "store_not_encrypted", "is not encrypted: it is not the store that this workspace was made with"
 )
@@ -186,13 +189,13 @@ def require_layout_1(folder: Path, settings: Settings) -> Mapping[str, str]:
     if not settings.store_url:
         path = folder / STORE_FILE
         if not path.exists() or not is_plain(path):
-            what = "is missing" if not path.exists() else "is there, but workspace.json is missing"
+            what = WITHOUT_IDENTITY(name=IDENTITY_FILE) if path.exists() else IS_MISSING
             raise WorkspaceError(what, where=str(path), todo=RESTORE)
     entries = _server_entries(settings) if settings.store_url else plain_entries(folder / STORE_FILE)
     if WORKSPACE_ID not in entries:
         raise WorkspaceError(STORE_NO_WORKSPACE, where=str(folder), todo=RESTORE)
     if known_layout(entries, folder) >= LAYOUT_VERSION and read_identity(folder) is None:
-        raise WorkspaceError("workspace.json is missing", where=str(folder), todo=RESTORE)
+        raise WorkspaceError(SETTING_MISSING(setting=IDENTITY_FILE), where=str(folder), todo=RESTORE)
     return entries
 
 

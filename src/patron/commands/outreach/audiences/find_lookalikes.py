@@ -18,7 +18,7 @@ from patron.govern.privacy.consent_ledger import latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import CREATE_OR_CHOOSE, NO_SUCH_FOLDER, RUN_HAS
+from patron.schema.common_sentences import CREATE_OR_CHOOSE, FILE_UNREADABLE, NO_SUCH_FOLDER, RUN_HAS
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.models import metrics
 from patron.schema.numbers import Numbers
@@ -39,7 +39,6 @@ SEGMENT_WAYS = Sentence("segment_ways", "Use one of --persona, --stage, --ids.")
 SEGMENT_ONE_WAY = Sentence("segment_one_way", "name the segment in exactly one way")
 TOO_FEW_TO_LEARN = Sentence("too_few_to_learn", "{count} {kind} are too few to learn from")
 
-FILE_UNREADABLE = Sentence("file_unreadable", "cannot be read")
 
 MIN_MEMBERS = 20
 MAX_OF_EACH = 20_000

@@ -1,14 +1,17 @@
 """The arms of a campaign or a journey as they are analysed: one row per person, whatever their identifiers became."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.commands.outreach.campaigns.campaign_assignments import HANDED_OVER
+from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
+from patron.schema.table_definition import TIME
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import Store
@@ -25,13 +28,27 @@ class CampaignArms:
     today: Mapping[str, str]
     """Customer of today of each assigned one who is another by now."""
 
+    def in_windows(self, window_of: Callable[[str], tuple[datetime, datetime] | None], until: datetime) -> pa.Table:
+        """Those whose window began before a run, with it so far (`before_at`, `start_at`, `until_at`) and `is_over`."""
+        all_windows = [window_of(customer_id) for customer_id in self.people["customer_id"].to_pylist()]
+        people = self.people.filter(pa.array([bool(one and one[0] < until) for one in all_windows], pa.bool_()))
+        windows = [one for one in all_windows if one and one[0] < until]
+        times = {
+            "before_at": [start - timedelta(days=BEFORE_DAYS) for start, _ in windows],
+            "start_at": [start for start, _ in windows],
+            "until_at": [min(end, until) for _, end in windows],
+        }
+        for name, column in times.items():
+            people = people.append_column(name, pa.array(column, TIME))
+        return people.append_column("is_over", pa.array([end <= until for _, end in windows], pa.bool_()))
+
 
 def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignArms:
     """Everybody who was assigned, as the customers that they are in a run."""
     table, message = ASSIGNMENTS.c, MESSAGES.c
     chosen = sa.select(table.customer_id, table.is_holdout, table.offer).where(table.campaign == campaign)
     handed = sa.select(message.customer_id, message.offer).where(
-        message.campaign == campaign, message.state.in_(HANDED_OVER)
+        message.campaign == campaign, message.state.in_(MAY_HAVE_ARRIVED)
     )
     handed = handed.order_by(message.offer)  # why: of several messages of a journey, one with an offer counts
     with store.begin() as connection:

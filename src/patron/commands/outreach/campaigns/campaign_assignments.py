@@ -10,12 +10,11 @@ import sqlalchemy as sa
 
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.schema.numbers import Numbers
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.shop import Snapshot
 from patron.storage.store.store import Store, insert_many
 
-HANDED_OVER = ("sending", "sent", "unknown")
-"""States of messages that may have reached somebody: their plan is not changed any more."""
 ROWS_PER_TRANSACTION = 50_000
 """So that others who write to the store wait for a second at most."""
 NO_MESSAGE = ("", None, None, None, None)
@@ -52,7 +51,7 @@ class PlannedRows:
 def stored_assignments(store: Store, campaign: str) -> dict[str, Assigned]:
     """Every assignment of a campaign, by customer."""
     table, message = ASSIGNMENTS.c, MESSAGES.c
-    handed = sa.select(message.customer_id).where(message.campaign == campaign, message.state.in_(HANDED_OVER))
+    handed = sa.select(message.customer_id).where(message.campaign == campaign, message.state.in_(MAY_HAVE_ARRIVED))
     chosen = sa.select(
         table.customer_id,
         table.is_holdout,

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from patron.commands.outreach.campaigns.campaign_arms import holdout_shares
 from patron.commands.outreach.messages.message_costs import message_cents
 from patron.estimators.bootstrap import Interval
 from patron.experiments import guard_rail, sample_ratio_mismatch
@@ -170,24 +171,24 @@ def other_cents(shop: Shop, people: pa.Table) -> Numbers:
     return order * float_column(people, "used_orders") + points * float_column(people, "used_paid_cents")
 
 
-def with_outcomes(
-    shop: Shop, snapshot: Snapshot, people: pa.Table, sql: str, *, sending: Numbers, forecast_cents: float
-) -> tuple[pa.Table, CampaignSpend]:
-    """What everybody did in their window, with `net_cents` after what it cost to send, and what it cost in all."""
-    outcomes = snapshot.query(sql, assigned=people)
-    people = pa.table(
-        {name: people[name] for name in people.column_names}
-        | {name: outcomes[name] for name in outcomes.column_names if name != "customer_id"}
-    )
-    other = other_cents(shop, people)
-    net = float_column(people, "margin_cents") - sending - other
-    return people.append_column("net_cents", pa.array(net)), CampaignSpend.of(people, sending, other, forecast_cents)
-
-
-def shared_facts(
-    shop: Shop, saved: SavedVersion[Any], snapshot: Snapshot, people: pa.Table, *, now: datetime
+def shared_facts(  # noqa: PLR0913 - what it depends on
+    shop: Shop,
+    saved: SavedVersion[Any],
+    snapshot: Snapshot,
+    everybody: pa.Table,
+    people: pa.Table,
+    sql: str,
+    *,
+    sending: Numbers,
+    forecast_cents: float,
+    now: datetime,
 ) -> Mapping[str, Any]:
-    """What every result has, from everybody who counts and what they did."""
+    """What every result has, of everybody in an arm and, by what the query says that they did, of those who count."""
+    outcomes = snapshot.query(sql, assigned=people)
+    for name in outcomes.column_names:
+        people = people if name == "customer_id" else people.append_column(name, outcomes[name])
+    other = other_cents(shop, people)
+    people = people.append_column("net_cents", pa.array(float_column(people, "margin_cents") - sending - other))
     return {
         "version": saved.version,
         "state": saved.state,
@@ -199,6 +200,8 @@ def shared_facts(
         "receipt_counts": receipt_counts(shop.store, saved.name),
         "effects": estimates(people),
         "guard_rails": guard_rails(people),
+        "sample_ratio_p_value": sample_ratio(everybody, holdout_shares(shop.store, saved.name)),
+        "spend": CampaignSpend.of(people, sending, other, forecast_cents),
     }
 
 

@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 
 from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
+from patron.commands.outreach.campaigns.campaign_steps import shop_zone
 from patron.commands.outreach.journeys.measure_journey import journey_people
 from patron.experiments.confidence_sequences import reach_of_sequence
 from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.schema.errors import BadCampaign, BadJourney
 from patron.schema.numbers import Numbers
-from patron.schema.table_definition import TIME
 from patron.storage.offers.margin import margin_sum
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.journey_file import JOURNEY
@@ -45,14 +44,15 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
     """
     snapshot = last_run(shop)
     try:
-        people = _of_campaign(shop, snapshot, name) if kind == "campaign" else _of_journey(shop, snapshot, name)
+        people = _people(shop, snapshot, kind, name)
     except (BadCampaign, BadJourney):
         return ()
     arms = np.array(people["arm"].to_pylist(), dtype=np.str_)
     counts = np.array([(arms == arm).sum() for arm in (TREATED, HOLDOUT)], dtype=np.float64)
     if counts.min() < MIN_CUSTOMERS:
         return ()
-    spans = [(end - start).total_seconds() for start, end in zip(*_windows(people), strict=True)]
+    windows = zip(people["start_at"].to_pylist(), people["until_at"].to_pylist(), strict=True)
+    spans = [(end - start).total_seconds() for start, end in windows]
     days = max(ceil(max(spans) / DAY_SECONDS), 0)
     sums, squares = _grown(snapshot, people, days)
     means = sums / counts
@@ -66,28 +66,14 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
     )
 
 
-def _windows(people: pa.Table) -> tuple[list, list]:
-    return people["start_at"].to_pylist(), people["until_at"].to_pylist()
-
-
-def _of_campaign(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    campaign, zone = CAMPAIGN.saved_in(shop.store, name).content, ZoneInfo(shop.settings.shop.time_zone)
-    start, until = campaign.start_at(zone), min(campaign.end_at(zone), snapshot.run.as_of)
-    people = campaign_arms(shop.store, snapshot, name).people
-    if until <= start:
-        return (
-            people.slice(0, 0)
-            .append_column("start_at", pa.array([], TIME))
-            .append_column("until_at", pa.array([], TIME))
-        )
-    for column, at in (("start_at", start), ("until_at", until)):
-        people = people.append_column(column, pa.array([at] * people.num_rows, TIME))
-    return people
-
-
-def _of_journey(shop: Shop, snapshot: Snapshot, name: str) -> pa.Table:
-    people = journey_people(shop, JOURNEY.saved_in(shop.store, name), snapshot)[1]
-    return people.filter(people["is_over"])
+def _people(shop: Shop, snapshot: Snapshot, kind: str, name: str) -> pa.Table:
+    """Everybody who counts, with their window."""
+    if kind == "journey":
+        people = journey_people(shop, JOURNEY.saved_in(shop.store, name), snapshot)[1]
+        return people.filter(people["is_over"])
+    campaign, zone = CAMPAIGN.saved_in(shop.store, name).content, shop_zone(shop)
+    window = campaign.start_at(zone), campaign.end_at(zone)
+    return campaign_arms(shop.store, snapshot, name).in_windows(lambda _: window, snapshot.run.as_of)
 
 
 def _grown(snapshot: Snapshot, people: pa.Table, days: int) -> tuple[Numbers, Numbers]:

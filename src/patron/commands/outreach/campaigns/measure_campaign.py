@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from patron.commands.outreach.campaigns.campaign_arms import campaign_arms, holdout_shares
+from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
 from patron.commands.outreach.campaigns.campaign_results import (
     AgainstForecast,
     MarginEffect,
@@ -14,10 +14,8 @@ from patron.commands.outreach.campaigns.campaign_results import (
     conclusion,
     findings,
     keep_result,
-    sample_ratio,
     sending_cents,
     shared_facts,
-    with_outcomes,
 )
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -118,26 +116,24 @@ def _result(  # noqa: PLR0913 - what it depends on
     arms, plan = campaign_arms(shop.store, snapshot, saved.name), saved.last("planned")
     forecast = plan.details["forecast"] if plan else {}
     sql = campaign_outcomes_query(start, until, shop.settings.shop.margin_share)
-    people, spend = with_outcomes(
-        *(shop, snapshot, arms.people, sql),
-        sending=sending_cents(shop, arms.people),
+    people = arms.people
+    facts = shared_facts(
+        *(shop, saved, snapshot, people, people, sql),
+        sending=sending_cents(shop, people),
         forecast_cents=float(forecast.get("window_cost_cents", 0.0)),
+        now=now,
     )
-    facts = shared_facts(shop, saved, snapshot, people, now=now)
     best = facts["effects"][-1] if facts["effects"] else None
-    srm = sample_ratio(people, holdout_shares(shop.store, saved.name))
     comparison, is_sent = _against(forecast, best), any(people["is_sent"].to_pylist())
     treated = sum(arm == TREATED for arm in people["arm"].to_pylist())
     # why: a campaign of which nothing was sent teaches nothing about what messages bring
     factor, error = _gain_factor(forecast, best if is_sent else None, treated)
-    found = findings(people, srm, arms.merged_count)
+    found = findings(people, facts["sample_ratio_p_value"], arms.merged_count)
     return CampaignResult(
         **facts,
         campaign=saved.name,
         until=until,
         is_final=is_final,
-        sample_ratio_p_value=srm,
-        spend=spend,
         against_forecast=comparison,
         gain_factor=factor,
         gain_factor_error=error,

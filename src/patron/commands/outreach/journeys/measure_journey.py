@@ -1,6 +1,5 @@
 """The result of a journey: what it caused among everybody who entered, what it cost, who left and why."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,32 +7,28 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.commands.outreach.campaigns.campaign_arms import CampaignArms, campaign_arms, holdout_shares
-from patron.commands.outreach.campaigns.campaign_assignments import HANDED_OVER
+from patron.commands.outreach.campaigns.campaign_arms import CampaignArms, campaign_arms
 from patron.commands.outreach.campaigns.campaign_results import (
     MarginEffect,
     SendResult,
     conclusion,
     findings,
     keep_result,
-    sample_ratio,
     shared_facts,
-    with_outcomes,
 )
 from patron.commands.outreach.journeys.journey_step_results import StepResult, step_results
 from patron.commands.outreach.messages.message_costs import message_cents
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.measure.campaign_outcomes import entry_outcomes_query
-from patron.measure.decision_outcomes import BEFORE_DAYS
 from patron.measure.effect_estimates import HOLDOUT, TREATED
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadJourney
 from patron.schema.numbers import Numbers
 from patron.schema.outreach.draft_name import DraftName
-from patron.schema.sentences import Sentence, Text
-from patron.schema.table_definition import TIME
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
+from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
@@ -58,6 +53,8 @@ RUN_AFTER_ENTRY = Sentence("run_after_entry", "Run the loop with `patron run` on
 NOT_SENT_YET = Sentence("plan_and_approve", "Plan and approve it first; see `patron journey show`.")
 MAX_COMPLAINTS = 0.003
 """Share of messages that were complained about from which the result says so."""
+UNWANTED = ("unsubscribed", "complained")
+"""Receipts that say that a message was not wanted."""
 SO_FAR = "customers still enter, or their time is not over"
 
 
@@ -122,34 +119,16 @@ def journey_people(shop: Shop, saved: SavedVersion[Journey], snapshot: Snapshot)
     if saved.last("approved") is None:
         what = NOBODY_ENTERED(name=name, state=state_in_words(saved.state))
         raise BadJourney(what, where="journey", todo=NOT_SENT_YET)
-    arms, entered_at = campaign_arms(shop.store, snapshot, name), _first_entries(shop.store, name)
-    people = _people(arms, entered_at, saved.content.window_days, snapshot.run.as_of)
+    arms, days = campaign_arms(shop.store, snapshot, name), timedelta(days=saved.content.window_days)
+    windows: dict[str, tuple[datetime, datetime]] = {}
+    for customer, at in _first_entries(shop.store, name).items():
+        person = arms.today.get(customer, customer)
+        windows[person] = min((at, at + days), windows.get(person, (at, at + days)))
+    people = arms.in_windows(windows.get, snapshot.run.as_of)
     if not people.num_rows:
         what = NO_ENTRY_YET(time=f"{snapshot.run.as_of:%Y-%m-%d %H:%M}", name=name)
         raise BadJourney(what, where="journey", todo=RUN_AFTER_ENTRY)
     return arms, people
-
-
-def _people(arms: CampaignArms, entered_at: Mapping[str, datetime], days: int, until: datetime) -> pa.Table:
-    """Everybody who entered before a run, with their window."""
-    first: dict[str, datetime] = {}
-    for customer, at in entered_at.items():
-        person = arms.today.get(customer, customer)
-        first[person] = min(at, first.get(person, at))
-    rows = [
-        row
-        | {
-            "before_at": at - timedelta(days=BEFORE_DAYS),
-            "start_at": at,
-            "until_at": min(at + timedelta(days=days), until),
-            "is_over": at + timedelta(days=days) <= until,
-        }
-        for row in arms.people.to_pylist()
-        if (at := first.get(row["customer_id"])) is not None and at < until
-    ]
-    times = [(name, TIME) for name in ("before_at", "start_at", "until_at")]
-    schema = pa.schema([*arms.people.schema, *(pa.field(*time_) for time_ in times), pa.field("is_over", pa.bool_())])
-    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _result(
@@ -157,19 +136,21 @@ def _result(
 ) -> JourneyResult:
     counted, plan = people.filter(people["is_over"]), saved.last("planned")
     replayed = (plan.details.get("replay") if plan else None) or {}
-    counted, spend = with_outcomes(
-        *(shop, snapshot, counted, entry_outcomes_query(shop.settings.shop.margin_share)),
+    facts = shared_facts(
+        *(shop, saved, snapshot, people, counted, entry_outcomes_query(shop.settings.shop.margin_share)),
         sending=_sending_cents(shop, saved.name, arms, counted),
         forecast_cents=float(replayed.get("monthly_cost_cents", 0.0)),
+        now=now,
     )
-    facts, entries = shared_facts(shop, saved, snapshot, counted, now=now), entry_counts(shop.store, saved.name)
-    best = facts["effects"][-1] if facts["effects"] else None
-    srm = sample_ratio(people, holdout_shares(shop.store, saved.name))
+    entries, best = entry_counts(shop.store, saved.name), facts["effects"][-1] if facts["effects"] else None
     open_count = people.num_rows - counted.num_rows
     is_final = saved.state in IS_OVER and not open_count and not entries.states.get("active", 0)
-    handed_over = sum(facts["message_counts"].get(state, 0) for state in HANDED_OVER)
+    handed_over = sum(facts["message_counts"].get(state, 0) for state in MAY_HAVE_ARRIVED)
     shares = {kind: facts["receipt_counts"].get(kind, 0) / handed_over if handed_over else None for kind in UNWANTED}
-    found = _findings(people, counted, srm, arms.merged_count, shares["complained"])
+    found = findings(people, facts["sample_ratio_p_value"], arms.merged_count)
+    found += [STILL_OPEN(count=open_count)] if open_count else []
+    complained = shares["complained"]
+    found += [COMPLAINTS(share=complained)] if complained is not None and complained > MAX_COMPLAINTS else []
     return JourneyResult(
         **facts,
         journey=saved.name,
@@ -183,29 +164,11 @@ def _result(
         waiting_counts=entries.steps,
         steps=step_results(shop.store, saved.name),
         unsubscribed_share=shares["unsubscribed"],
-        complained_share=shares["complained"],
-        sample_ratio_p_value=srm,
-        spend=spend,
+        complained_share=complained,
         findings=tuple(map(str, found)),
         finding_texts=tuple(text.plain() for text in found),
         learned=_conclusion(best, counted, shop.settings.shop.currency, is_final=is_final),
     )
-
-
-UNWANTED = ("unsubscribed", "complained")
-"""Receipts that say that a message was not wanted."""
-
-
-def _findings(
-    people: pa.Table, counted: pa.Table, srm: float | None, merged: int, complained: float | None
-) -> list[Text]:
-    sentences = findings(people, srm, merged)
-    if people.num_rows > counted.num_rows:
-        count = people.num_rows - counted.num_rows
-        sentences.append(STILL_OPEN(count=count))
-    if complained is not None and complained > MAX_COMPLAINTS:
-        sentences.append(COMPLAINTS(share=complained))
-    return sentences
 
 
 def _conclusion(best: MarginEffect | None, counted: pa.Table, currency: str, *, is_final: bool) -> str:
@@ -219,7 +182,7 @@ def _sending_cents(shop: Shop, journey: str, arms: CampaignArms, people: pa.Tabl
     """What the messages of each customer cost to send, cents."""
     table = MESSAGES.c
     counted = sa.select(table.customer_id, table.offer, sa.func.count()).where(
-        table.campaign == journey, table.state.in_(HANDED_OVER)
+        table.campaign == journey, table.state.in_(MAY_HAVE_ARRIVED)
     )
     spent: dict[str, float] = {}
     with shop.store.begin() as connection:

@@ -73,6 +73,12 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
     return compacted
 
 
+def load_inbox(shop: Shop) -> None:
+    """Let what the collector accepted count now, such as withdrawn consents. Raises as drain_inbox, WorkspaceBusy."""
+    with shop.commit_lock():
+        drain_inbox(shop)
+
+
 def compact_inbox(shop: Shop) -> IngestionCounts:
     """Move all pending requests into the lake; the caller holds the lock.
 

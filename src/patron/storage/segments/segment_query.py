@@ -1,10 +1,11 @@
 """Members of segments, computed from the tables of a run and the events: what stages, answers and commands share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.schema.errors import BadSegment
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS
@@ -41,6 +42,14 @@ def member_ids(snapshot: Snapshot, name: str, *, at: datetime | None = None) -> 
         raise no_segment(name, scope.rules)
     query = segment_query(SegmentRule(name), scope)
     return query_members(snapshot, query, "select customer_id from members order by customer_id")
+
+
+def without_members(snapshot: Snapshot, customers: pa.Table, segments: Iterable[str]) -> pa.Table:
+    """Customers (`customer_id`) who are in none of some segments. Raises as `member_ids`."""
+    for name in segments:
+        others = member_ids(snapshot, name)["customer_id"].combine_chunks()
+        customers = customers.filter(pc.invert(pc.is_in(customers["customer_id"], value_set=others)))
+    return customers
 
 
 def count(snapshot: Snapshot, rule: Rule, *, at: datetime | None = None) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from patron.engage.audience_identifiers import hashed_identifiers
 from patron.engage.recipients import Recipient, recipients
@@ -15,7 +14,7 @@ from patron.govern.vault import Vault
 from patron.schema.outreach.channels.channel_description import EMAIL_ADDRESS, PHONE_NUMBER
 from patron.storage.outreach.audience_file import Audience
 from patron.storage.runs.last_run import last_run
-from patron.storage.segments.segment_query import member_ids
+from patron.storage.segments.segment_query import member_ids, without_members
 from patron.storage.shop import Shop, Snapshot
 
 NO_CONSENT = "no_consent"
@@ -42,10 +41,7 @@ class AudienceCandidates:
 def audience_candidates(shop: Shop, audience: Audience) -> AudienceCandidates:
     """Look up who belongs into an audience by now. Raises NoRunYet, NotFound, BadSegment, MasterKeyError."""
     view = last_run(shop)
-    members = member_ids(view, audience.segment)
-    for name in audience.exclude:
-        others = member_ids(view, name)["customer_id"].combine_chunks()
-        members = members.filter(pc.invert(pc.is_in(members["customer_id"], value_set=others)))
+    members = without_members(view, member_ids(view, audience.segment), audience.exclude)
     customers = members["customer_id"].to_pylist()
     agreed = _consenting_customers(shop, view, members)
     chosen = [customer for customer in customers if customer in agreed]

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from patron.collect.inbox.compaction import drain_inbox
+from patron.collect.inbox.compaction import load_inbox
 from patron.commands.outreach.audiences.audience_candidates import (
     REASONS,
     AudienceCandidates,
@@ -179,8 +179,7 @@ def sync_audience(
     """
     with _hold_sync_lock(context.shop, name):
         if not is_dry_run:
-            with context.shop.commit_lock():
-                drain_inbox(context.shop)  # why: a withdrawal that the collector accepted counts at once
+            load_inbox(context.shop)  # why: a withdrawal that the collector accepted counts at once
         saved = AUDIENCE.saved_in(context.shop.store, name)
         is_withdrawn = saved.state == WITHDRAWN
         candidates = AudienceCandidates({}, {}) if is_withdrawn else audience_candidates(context.shop, saved.content)

@@ -1,6 +1,5 @@
 """What a plan of a campaign follows from: the audience and what is known of it, arms drawn before, budget, evidence."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,17 +24,17 @@ from patron.commands.outreach.campaigns.campaign_policy_terms import (
     supply_of,
 )
 from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
+from patron.commands.outreach.campaigns.campaign_steps import require_not_over
 from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
 from patron.decide.candidates import audience_query
-from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES
 from patron.schema.errors import BadCampaign
 from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Policy
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.runs.last_run import last_run
-from patron.storage.segments.segment_query import member_ids
+from patron.storage.segments.segment_query import member_ids, without_members
 from patron.storage.shop import Shop, Snapshot
 
 LOOK_AT_SEGMENT = Sentence("look_at_segment", "Look at it with `patron segment count`, or choose another one.")
@@ -70,16 +69,14 @@ class CampaignDraft:
         """Read everything. Raises NotFound, NoRunYet, BadCampaign for a window that is over or an empty segment."""
         campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         window = SendWindow(campaign.start_at(zone), campaign.end_at(zone), zone)
-        if window.end <= now:
-            todo = LATER_DATES
-            raise BadCampaign(CAMPAIGN_OVER(name=saved.name, end=campaign.end), where="end", todo=todo)
+        require_not_over(shop, CAMPAIGN, saved, now)
         policy = campaign_policy(shop.policy, campaign)
         snapshot = last_run(shop)
         members = member_ids(snapshot, campaign.segment)
         if not members.num_rows:
             todo = LOOK_AT_SEGMENT
             raise BadCampaign(EMPTY_SEGMENT(segment=campaign.segment), where="segment", todo=todo)
-        audience = _without(snapshot, members, campaign.exclude)
+        audience = without_members(snapshot, members, campaign.exclude)
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
         audience = _without_recipients(audience, stored, before)
@@ -115,14 +112,6 @@ def _candidates(shop: Shop, snapshot: Snapshot, policy: Policy, audience: pa.Tab
     run, days = snapshot.run, timedelta(days=policy.caps.within_days)
     rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
     return with_campaign_offers(shop.store, rows, since=run.as_of - days, until=run.as_of + days)
-
-
-def _without(snapshot: Snapshot, members: pa.Table, segments: Sequence[str]) -> pa.Table:
-    """The members who are in none of these segments."""
-    for name in segments:
-        others = member_ids(snapshot, name)["customer_id"].combine_chunks()
-        members = members.filter(pc.invert(pc.is_in(members["customer_id"], value_set=others)))
-    return members
 
 
 def _without_recipients(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from patron.collect.inbox.compaction import drain_inbox
+from patron.collect.inbox.compaction import load_inbox
 from patron.commands.outreach.journeys.fold_journey_events import JourneyEventProcessor
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
@@ -65,11 +65,11 @@ def advance_journeys(
             return None, troubles
         is_heard = _is_due(shop, live, now)
         if is_heard:  # why: what the collector accepted before something was due decides what becomes of it
-            _drain(shop)
+            load_inbox(shop)
         has_more = _fold(shop, live, now, troubles)
         _take_steps(shop, live, now, troubles)
         if not is_heard and _is_due(shop, live, now):  # why: of who just entered an order may wait there, too
-            _drain(shop)
+            load_inbox(shop)
             has_more = _fold(shop, live, now, troubles)
         by_name = channel or (lambda name: channel_of(shop, name, clock=clock))
         _send(shop, live, now, (by_name, clock, should_stop), troubles)
@@ -78,11 +78,6 @@ def advance_journeys(
         with shop.store.begin() as connection:
             due_at = next_due_at(connection, [one.name for one in live.running()])
         return (now if has_more else due_at), troubles
-
-
-def _drain(shop: Shop) -> None:
-    with shop.commit_lock():
-        drain_inbox(shop)
 
 
 def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronError]) -> bool:
@@ -142,7 +137,7 @@ def _send(
             continue
         if clock() - heard_at > HEAR_AFTER:
             heard_at = clock()
-            _drain(shop)
+            load_inbox(shop)
             _fold(shop, live, heard_at, troubles)
         try:
             mailing = JourneyMailing.of(shop, journey, version, place, newest=running[name])

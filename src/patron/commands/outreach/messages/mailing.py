@@ -55,28 +55,27 @@ class Mailing(ABC):
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose message is still to be sent."""
 
+    def row(self, due: DueMessage) -> dict[str, Any]:
+        """The row of a message that was not checked, but for state and times."""
+        return {
+            "message_id": self.message_id(due),
+            "campaign": self.name,
+            "customer_id": due.customer_id,
+            "channel": self.channel,
+            "topic": self.topic,
+            "token": None,
+            "contact": None,
+            "offer": due.offer,
+            "consent_basis": "",
+            "consent_event": None,
+            "attempt_count": due.attempt_count,
+            "expected_cost_cents": due.cost_cents,
+        }
 
-def skipped_message(mailing: Mailing, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
-    """The row of a message that is skipped before it was checked."""
-    return {
-        "message_id": mailing.message_id(due),
-        "campaign": mailing.name,
-        "customer_id": due.customer_id,
-        "channel": mailing.channel,
-        "topic": mailing.topic,
-        "state": MessageState.SKIPPED,
-        "reason": reason,
-        "token": None,
-        "contact": None,
-        "offer": due.offer,
-        "consent_basis": "",
-        "consent_event": None,
-        "attempt_count": due.attempt_count,
-        "expected_cost_cents": due.cost_cents,
-        "next_attempt_at": None,
-        "written_at": at.astimezone(UTC),
-        "sent_at": None,
-    }
+    def skipped(self, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
+        """The row of a message that is skipped before it was checked."""
+        state = {"state": MessageState.SKIPPED, "reason": reason}
+        return self.row(due) | state | {"next_attempt_at": None, "written_at": at.astimezone(UTC), "sent_at": None}
 
 
 @dataclass(frozen=True)

@@ -147,25 +147,17 @@ class MessageChecker:
             written_to = customers_with_message(connection, mailing.name, all_ids)
         # why: who was held out under any of the ids that became one stays without a message
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
-        answers = answers_of_customers(self.shop, people, mailing.channel, mailing.topic)
-        listed = {contact for person in people for contact in person.contacts}
-        blocked = suppressed(self.shop.store, listed, mailing.channel, mailing.topic)
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times(all_ids, at, days) if days else {}
-        shop_zone = self.shop.settings.shop.time_zone
+        facts = facts_of_customers(self.shop, people, mailing.channel, mailing.topic, times)
         return {
-            person.customer_id: MessageFacts(
-                answers[person.customer_id].marketing,
-                (person.contact or None) if person.token else None,
-                is_suppressed=not blocked.isdisjoint(person.contacts),
+            person.customer_id: replace(
+                facts[person.customer_id],
                 has_message=_has_message(owners.get(person.contact, {}), due)
                 # why only of a campaign: each step of a journey writes to its customers, who enter once for all ids
                 or (not due.entry_id and not written_to.isdisjoint(ids_of[due.customer_id] - {due.customer_id})),
-                is_topic_withdrawn=answers[person.customer_id].is_topic_withdrawn,
                 is_holdout=due.is_holdout or not held_out.isdisjoint(ids_of[due.customer_id]),
                 is_planned=due.is_planned,
-                zone=ZoneInfo(person.time_zone or shop_zone),
-                sent_times=tuple(at for one in sorted(ids_of[due.customer_id]) for at in times.get(one, ())),
                 offer=due.offer,
                 cost_cents=due.cost_cents,
             )
@@ -231,23 +223,11 @@ class MessageChecker:
         return token_of(self.keys, subscription)
 
     def _row(self, due: DueMessage, person: Recipient, facts: MessageFacts) -> dict[str, Any]:
-        mailing, consent = self.mailing, facts.consent
+        consent = facts.consent
         unknown = ALLOWED_BASIS if self.shop.policy.consent.unknown == "allow" else REFUSED_BASIS
         basis = unknown if consent.is_granted is None else consent.basis if consent.is_granted else WITHDRAWN_BASIS
-        return {
-            "message_id": mailing.message_id(due),
-            "campaign": mailing.name,
-            "customer_id": due.customer_id,
-            "channel": mailing.channel,
-            "topic": mailing.topic,
-            "token": person.token or None,
-            "contact": facts.contact,
-            "offer": due.offer,
-            "consent_basis": basis,
-            "consent_event": consent.event,
-            "attempt_count": due.attempt_count,
-            "expected_cost_cents": due.cost_cents,
-        }
+        known = {"token": person.token or None, "contact": facts.contact}
+        return self.mailing.row(due) | known | {"consent_basis": basis, "consent_event": consent.event}
 
 
 def ids_until_now(person: Recipient) -> set[str]:
@@ -262,18 +242,36 @@ def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class CustomerAnswers:
-    """The latest answers of a customer, as any of their users."""
+def facts_of_customers(
+    shop: Shop, people: Sequence[Recipient], channel: str, topic: str, sent_times: Mapping[str, Sequence[datetime]]
+) -> dict[str, MessageFacts]:
+    """What is known of customers, as any of their users, before there is a message for them.
 
-    marketing: ConsentAnswer
-    is_topic_withdrawn: bool
+    `sent_times` says when messages went to each id that they have or had.
+    """
+    listed = {contact for person in people for contact in person.contacts}
+    blocked = suppressed(shop.store, listed, channel, topic)
+    answers = _answers(shop, people, channel, topic)
+    return {
+        person.customer_id: MessageFacts(
+            answers[person.customer_id][0],
+            (person.contact or None) if person.token else None,
+            is_suppressed=not blocked.isdisjoint(person.contacts),
+            has_message=False,
+            is_topic_withdrawn=answers[person.customer_id][1],
+            is_holdout=False,
+            is_planned=True,
+            zone=ZoneInfo(person.time_zone or shop.settings.shop.time_zone),
+            sent_times=tuple(at for one in sorted(ids_until_now(person)) for at in sent_times.get(one, ())),
+        )
+        for person in people
+    }
 
 
-def answers_of_customers(
+def _answers(
     shop: Shop, people: Sequence[Recipient], channel: str, topic: str
-) -> dict[str, CustomerAnswers]:
-    """The latest answers of customers, as any of their users: to marketing, and to the topic here or anywhere."""
+) -> dict[str, tuple[ConsentAnswer, bool]]:
+    """The latest answer of customers to marketing, and whether they withdrew from the topic, here or anywhere."""
     consent = shop.policy.consent
     marketing = consent.names_of(consent.marketing)
     purposes = (topic, *(f"{topic}/{one}" for one in channels_alike(channel)))
@@ -290,7 +288,7 @@ def answers_of_customers(
         return entry is not None and not entry["is_granted"]
 
     return {
-        person.customer_id: CustomerAnswers(
+        person.customer_id: (
             _answer(latest(person.customer_id, marketing)),
             any(is_no(latest(person.customer_id, names)) for names in topics),
         )

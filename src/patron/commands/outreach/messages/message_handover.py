@@ -7,6 +7,7 @@ answers that had not been recorded as of unknown outcome: 14 messages on average
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.commands.outreach.messages.message_batch import CheckedMessage, MessageChecker
+from patron.commands.outreach.messages.message_batch import CheckedMessage, MessageChecker, offer_variables
 from patron.engage.channels.channel import Channel, Handover, Outcome, OutgoingMessage
 from patron.engage.message_limits import next_allowed
-from patron.engage.message_queue import claim, put_off, retry_at, sent_times, update_messages
-from patron.govern.outreach.sent_messages import sealed_messages
+from patron.engage.message_queue import DueMessage, claim, put_off, retry_at, sent_times, update_messages
+from patron.engage.templates.message_links import message_links
+from patron.govern.outreach.sent_messages import sealed_messages, store_dictionary
 from patron.govern.outreach.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress, suppressed_contacts
 from patron.govern.privacy.consent_ledger import ledger_head
-from patron.schema.errors import ChannelUnavailable
+from patron.schema.errors import BadTemplate, ChannelUnavailable
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.campaign_tables import RECEIPTS
 from patron.storage.outreach.versioned_drafts import lock_campaigns
@@ -209,6 +211,41 @@ class MessageHandover:
         answered = {answer.message_id for answer in self._answers}
         self._spent -= self._on_its_way.keys() - answered
         update_messages(connection, [{"message_id": one, **waits} for one in self._on_its_way if one not in answered])
+
+
+def hand_over(
+    checker: MessageChecker,
+    channel: Channel,
+    due: Sequence[DueMessage],
+    clock: Clock,
+    should_stop: Callable[[], bool],
+) -> Iterator[int]:
+    """Check due messages and hand over those that pass, batch by batch; of each batch, how many were written.
+
+    Raises as MessageHandover.hand_over.
+    """
+    dictionary = store_dictionary(checker.vault, _common_text(checker), clock().astimezone(UTC))
+    for pairs in checker.batches(due):
+        yield MessageHandover(checker, channel, clock, dictionary, should_stop).hand_over(checker.check(pairs, clock()))
+
+
+def _common_text(checker: MessageChecker) -> str:
+    """What the messages of all customers have in common: each template filled with its own variables' names."""
+    offers = checker.shop.policy.offers
+    at, links = datetime(2000, 1, 1, tzinfo=UTC), message_links(checker.shop.settings, "")
+    texts = []
+    for template in checker.templates.by_language.values():
+        values: dict[str, object] = {**links, **({"offer": offer_variables(offers[0], at)} if offers else {})}
+        for name in template.variables:
+            root, _, leaf = name.partition(".")
+            if leaf and root != "offer":
+                values[root] = {**values.get(root, {}), leaf: leaf}  # type: ignore[dict-item]
+        try:
+            message = template.render(values)
+        except BadTemplate:  # why: it is only for size; what is wrong with it shows with people's own values
+            continue
+        texts.append(json.dumps(checker.content("", template.language, message), ensure_ascii=False))
+    return "".join(texts)
 
 
 def _receipt(answer: Handover, at: datetime) -> dict[str, Any]:

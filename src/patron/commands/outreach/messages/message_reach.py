@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
-import pyarrow.compute as pc
 from pydantic import Field
 
-from patron.commands.outreach.messages.message_batch import CustomerAnswers, answers_of_customers, ids_until_now
-from patron.engage.message_limits import capped_until
+from patron.commands.outreach.messages.message_batch import facts_of_customers, ids_until_now
 from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
+from patron.engage.send_eligibility import Allowance, MessageFacts, SendRules, check
 from patron.govern.access.operations import operation
-from patron.govern.outreach.suppression_list import suppressed
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_CHANNEL, USE_NAMES
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.outreach.draft_name import DraftName
+from patron.segments.segment_sql import END_OF_TIME
+from patron.storage.outreach.message_policy import MessagePolicy
 from patron.storage.runs.last_run import last_run
-from patron.storage.segments.segment_query import member_ids
+from patron.storage.segments.segment_query import member_ids, without_members
 from patron.storage.shop import Shop
 
 LOOKED_AT = 2_000
@@ -67,13 +67,10 @@ def message_reach(
     """
     _require_channel(channel)
     view = last_run(shop)
-    members = member_ids(view, segment)["customer_id"]
-    kept = members
-    for name in exclude:
-        others = member_ids(view, name)["customer_id"].combine_chunks()
-        kept = kept.filter(pc.invert(pc.is_in(kept, value_set=others)))
-    reach = reach_of_customers(shop, kept.to_pylist(), channel=channel, topic=topic, now=now)
-    return replace(reach, segment=segment, excluded_count=len(members) - len(kept))
+    members = member_ids(view, segment)
+    kept = without_members(view, members, exclude)
+    reach = reach_of_customers(shop, kept["customer_id"].to_pylist(), channel=channel, topic=topic, now=now)
+    return replace(reach, segment=segment, excluded_count=members.num_rows - kept.num_rows)
 
 
 def reach_of_customers(
@@ -116,31 +113,18 @@ def count_obstacles(
 def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str, now: datetime) -> list[str]:
     """The first obstacle of each; empty where there is none."""
     policy = shop.policy
-    answers = answers_of_customers(shop, people, channel, topic)
-    blocked = suppressed(shop.store, {contact for person in people for contact in person.contacts}, channel, topic)
-    ids_of = {person.customer_id: ids_until_now(person) for person in people}
     days = max((cap.within_days for cap in policy.messages.caps), default=0)
-    since = now - timedelta(days=days)
+    ids = sorted(set[str]().union(*map(ids_until_now, people)))
     with shop.store.begin() as connection:
-        times = sent_times(connection, sorted(set[str]().union(*ids_of.values())), since) if days else {}
-    codes = []
-    for person in people:
-        sent = tuple(at for some in sorted(ids_of[person.customer_id]) for at in times.get(some, ()))
-        code = _consent_obstacle(shop, answers[person.customer_id])
-        if not code and not (person.token and person.contact):
-            code = NO_ADDRESS
-        if not code and not blocked.isdisjoint(person.contacts):
-            code = SUPPRESSED
-        if not code and answers[person.customer_id].is_topic_withdrawn:
-            code = TOPIC_WITHDRAWN
-        if not code and capped_until(sent, now, policy.messages.caps):
-            code = CAP_REACHED
-        codes.append(code)
-    return codes
+        times = sent_times(connection, ids, now - timedelta(days=days)) if days else {}
+    facts = facts_of_customers(shop, people, channel, topic, times)
+    # why no quiet hours: they take nobody away for good
+    rules = SendRules(policy.consent, MessagePolicy(quiet_hours=(), caps=policy.messages.caps), END_OF_TIME)
+    return [_obstacle(facts[person.customer_id], rules, now) for person in people]
 
 
-def _consent_obstacle(shop: Shop, answers: CustomerAnswers) -> str:
-    is_granted = answers.marketing.is_granted
-    if shop.policy.consent.allows(is_granted=is_granted):
-        return ""
-    return CONSENT_UNKNOWN if is_granted is None else CONSENT_WITHDRAWN
+def _obstacle(facts: MessageFacts, rules: SendRules, now: datetime) -> str:
+    reason = check(facts, rules, Allowance(0.0), now).reason
+    if reason == "no_consent":
+        return CONSENT_UNKNOWN if facts.consent.is_granted is None else CONSENT_WITHDRAWN
+    return CAP_REACHED if reason == "capped" else reason

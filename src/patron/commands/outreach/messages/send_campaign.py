@@ -6,7 +6,6 @@ or waits. Where a sender was killed, the messages on their way are of unknown ou
 guess, and settled by a receipt or by a person (`settle_message`).
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from patron.collect.inbox.compaction import drain_inbox
-from patron.commands.outreach.messages.mailing import CampaignMailing, skipped_message
-from patron.commands.outreach.messages.message_batch import MessageChecker, offer_variables
+from patron.collect.inbox.compaction import load_inbox
+from patron.commands.outreach.messages.mailing import CampaignMailing
+from patron.commands.outreach.messages.message_batch import MessageChecker
 from patron.commands.outreach.messages.message_events import load_message_events
-from patron.commands.outreach.messages.message_handover import Clock, MessageHandover
+from patron.commands.outreach.messages.message_handover import Clock, hand_over
 from patron.engage.channels import channel_of
 from patron.engage.channels.channel import Channel
 from patron.engage.message_queue import (
@@ -31,10 +30,8 @@ from patron.engage.message_queue import (
     settle_by_receipts,
     settle_cut_off,
 )
-from patron.engage.templates.message_links import message_links
 from patron.govern.access.request_context import RequestContext
-from patron.govern.outreach.sent_messages import store_dictionary
-from patron.schema.errors import BadCampaign, BadTemplate, WorkspaceBusy
+from patron.schema.errors import BadCampaign, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.progress import Progress, silent
 from patron.schema.sentences import Sentence
@@ -105,7 +102,7 @@ def send_campaign(
     ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
     """
     with _hold_send_lock(context.shop, name):
-        _load_withdrawals(context.shop)
+        load_inbox(context.shop)
         with context.shop.store.begin() as connection:
             settle_cut_off(connection, name)
             settle_by_receipts(connection, name)
@@ -219,39 +216,36 @@ class _Sending:
 
     def send(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
         """Send what is due, and end the campaign once nothing is left or its time is over."""
-        if self.clock() < self._end:
+        if self.clock() < self._mailing.end:
             self._step("started", APPROVED)
             self._send_due(progress, should_stop)
-        if self.clock() >= self._end:
+        if self.clock() >= self._mailing.end:
             self._skip_rest()
         with self.shop.store.begin() as connection:
             is_done = next_due_at(connection, self.saved.name, self.saved.content.channel) is None
             # why: a person may still find that one of unknown outcome was not sent, and must be
             is_open = any(state == MessageState.UNKNOWN for state, _ in counts(connection, self.saved.name))
-        if is_done and (self.clock() >= self._end or not is_open):
+        if is_done and (self.clock() >= self._mailing.end or not is_open):
             self._step("ended", RUNNING, APPROVED)
 
     @property
-    def _end(self) -> datetime:
-        return self.saved.content.end_at(ZoneInfo(self.shop.settings.shop.time_zone))
+    def _mailing(self) -> CampaignMailing:
+        return CampaignMailing.of(self.shop, self.saved)
 
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        checker = MessageChecker.of(self.shop, CampaignMailing.of(self.shop, self.saved), self.clock())
-        dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
+        checker = MessageChecker.of(self.shop, self._mailing, self.clock())
         total = summary_of(self.shop, self.saved.name).waiting_count
-        done = 0
-        reported = 0
+        done = reported = 0
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
                 checker.allowance = checker.mailing.allowance(self.shop, self.clock())
-                for pairs in checker.batches(due):
-                    parts = (checker, self.channel, self.clock, dictionary, should_stop)
-                    done += MessageHandover(*parts).hand_over(checker.check(pairs, self.clock()))
+                for written_count in hand_over(checker, self.channel, due, self.clock, should_stop):
+                    done += written_count
                     progress("messages", done, max(total, done))
                     if done - reported >= EVENTS_AFTER:
                         load_message_events(self.shop, self.saved.name, now=self.clock())
-                        _load_withdrawals(self.shop)
+                        load_inbox(self.shop)
                         reported = done
                     if should_stop() or not self._is_sendable():
                         return
@@ -261,7 +255,7 @@ class _Sending:
     def _is_sendable(self) -> bool:
         """Whether it is still to be sent: nobody paused, withdrew or changed it, and its time is not over."""
         now = CAMPAIGN.saved_in(self.shop.store, self.saved.name)
-        return now.state == RUNNING and now.version == self.saved.version and self.clock() < self._end
+        return now.state == RUNNING and now.version == self.saved.version and self.clock() < self._mailing.end
 
     def _step(self, step: str, *states: str) -> None:
         """Take a step unless the campaign's state is another one by now."""
@@ -270,19 +264,18 @@ class _Sending:
 
     def _skip_rest(self) -> None:
         """Skip whoever's turn did not come before the campaign ended."""
-        name = self.saved.name
-        channel = self.saved.content.channel
-        at = self.clock().astimezone(UTC)
+        mailing, at = self._mailing, self.clock()
+        end_of_time = datetime.max.replace(tzinfo=UTC)
         while True:
             with self.shop.store.begin() as connection:
-                rest = due_messages(connection, name, channel, datetime.max.replace(tzinfo=UTC), most=LOOKED_AHEAD)
-                put_off(connection, [self._skipped(one, at) for one in rest])
+                rest = due_messages(connection, mailing.name, mailing.channel, end_of_time, most=LOOKED_AHEAD)
+                put_off(connection, [mailing.skipped(one, _reason_to_skip(one), at) for one in rest])
             if not rest:
                 return
 
-    def _skipped(self, one: DueMessage, at: datetime) -> dict[str, object]:
-        reason = "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
-        return skipped_message(CampaignMailing.of(self.shop, self.saved), one, reason, at)
+
+def _reason_to_skip(one: DueMessage) -> str:
+    return "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
 
 
 def _due(shop: Shop, saved: SavedVersion[Campaign], clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:
@@ -296,31 +289,6 @@ def _due(shop: Shop, saved: SavedVersion[Campaign], clock: Clock, *, is_early: b
             return
         yield due
         after = due[-1].customer_id
-
-
-def _load_withdrawals(shop: Shop) -> None:
-    """Let consents that the collector accepted count, which nobody else may load for hours. Raises WorkspaceBusy."""
-    with shop.commit_lock():
-        drain_inbox(shop)
-
-
-def common_text(checker: MessageChecker) -> str:
-    """What the messages of all customers have in common: each template filled with its own variables' names."""
-    offers = checker.shop.policy.offers
-    at, links = datetime(2000, 1, 1, tzinfo=UTC), message_links(checker.shop.settings, "")
-    texts = []
-    for template in checker.templates.by_language.values():
-        values: dict[str, object] = {**links, **({"offer": offer_variables(offers[0], at)} if offers else {})}
-        for name in template.variables:
-            root, _, leaf = name.partition(".")
-            if leaf and root != "offer":
-                values[root] = {**values.get(root, {}), leaf: leaf}  # type: ignore[dict-item]
-        try:
-            message = template.render(values)
-        except BadTemplate:  # why: it is only for size; what is wrong with it shows with people's own values
-            continue
-        texts.append(json.dumps(checker.content("", template.language, message), ensure_ascii=False))
-    return "".join(texts)
 
 
 def _require_sendable(saved: SavedVersion[Campaign]) -> None:

@@ -7,17 +7,15 @@ moment sends nothing twice and loses nobody.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
-from patron.commands.outreach.messages.mailing import skipped_message
 from patron.commands.outreach.messages.message_batch import MessageChecker
 from patron.commands.outreach.messages.message_costs import expected_message_cents
-from patron.commands.outreach.messages.message_handover import Clock, MessageHandover
-from patron.commands.outreach.messages.send_campaign import common_text
+from patron.commands.outreach.messages.message_handover import Clock, hand_over
 from patron.engage.channels.channel import Channel
 from patron.engage.journeys.customer_events import earlier_ids
 from patron.engage.journeys.journey_entries import (
@@ -32,7 +30,6 @@ from patron.engage.journeys.journey_entries import (
 from patron.engage.journeys.journey_fold import surplus_entries
 from patron.engage.journeys.journey_steps import Entry, enter_step, leave
 from patron.engage.message_queue import put_off
-from patron.govern.outreach.sent_messages import store_dictionary
 from patron.schema.errors import ChannelUnavailable
 from patron.schema.outreach.journey_states import MERGED
 from patron.schema.outreach.message_states import MessageState
@@ -126,7 +123,7 @@ class JourneySend:
                 elif now >= end:
                     moved.append(self._next(entry, end))
                     due = self.mailing.due(entry, row["attempt_count"] if row else 0)
-                    late += [] if state in OPEN else [skipped_message(self.mailing, due, "late", now)]
+                    late += [] if state in OPEN else [self.mailing.skipped(due, "late", now)]
                 elif row and state in OPEN:
                     moved.append(replace(entry, due_at=min(end, now + SETTLE_AFTER)))
                 elif row and row["next_attempt_at"] and row["next_attempt_at"] > now:
@@ -157,7 +154,6 @@ class JourneySend:
 
     def _hand_over(self, entries: Sequence[Entry]) -> None:
         checker = MessageChecker.of(self.shop, self.mailing, self.clock())
-        dictionary = store_dictionary(checker.vault, common_text(checker), self.clock().astimezone(UTC))
         with self.shop.store.begin() as connection:
             rows = self._messages(connection, entries)
         costs = expected_message_cents(self.shop, self.mailing.offer, [entry.customer_id for entry in entries])
@@ -165,11 +161,6 @@ class JourneySend:
             self.mailing.due(one, (rows[one.entry_id] or {"attempt_count": 0})["attempt_count"], cost)
             for one, cost in zip(entries, costs.tolist(), strict=True)
         ]
-        channel = self.channel_of(self.mailing.channel)
-        for pairs in checker.batches(due):
-            handover = MessageHandover(
-                checker, channel, clock=self.clock, dictionary=dictionary, should_stop=self.should_stop
-            )
-            handover.hand_over(checker.check(pairs, self.clock()))
+        for _ in hand_over(checker, self.channel_of(self.mailing.channel), due, self.clock, self.should_stop):
             if self.should_stop():
                 return

@@ -5,7 +5,6 @@ from patron.govern.access.request_context import RequestContext
 from patron.schema.common_sentences import NO_SEGMENT
 from patron.schema.errors import BadAudience
 from patron.schema.sentences import Sentence
-from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import count_members
 from patron.storage.outreach.versioned_drafts import SavedVersion, lock_campaigns
@@ -41,11 +40,8 @@ def save_audience(context: RequestContext, audience: Audience) -> SavedVersion[A
     Raises BadAudience for an unknown segment, a name that something else has, and another destination while the former
     one has members.
     """
-    known = tuple(definitions(context.shop.store))
-    for name in (audience.segment, *audience.exclude):
-        if name not in known:
-            todo = did_you_mean(name, known) or SAVE_SEGMENT_FIRST
-            raise BadAudience(NO_SEGMENT(name=name), where="segment", todo=todo)
+    names = [("segment", name) for name in (audience.segment, *audience.exclude)]
+    campaign_steps.require_known(AUDIENCE, NO_SEGMENT, names, definitions(context.shop.store), SAVE_SEGMENT_FIRST)
     with context.shop.store.begin() as connection:
         lock_campaigns(connection)  # why: a sync that goes on must not add the first members meanwhile
         before = next((one for one in AUDIENCE.all_saved(connection) if one.name == audience.name), None)

@@ -7,16 +7,15 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from patron.commands.outreach.campaigns.campaign_steps import require_known
 from patron.decide.campaign_selection import message_alone
 from patron.decide.candidates import effects_query, issued_query
 from patron.decide.eligibility import Supply
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.selection import Evidence
 from patron.schema.common_sentences import NO_OFFER
-from patron.schema.errors import BadCampaign
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.sentences import Sentence
-from patron.schema.spelling import did_you_mean
 from patron.storage.offers.budget_period import Period, budget_period, spent_query
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import Policy
@@ -54,10 +53,8 @@ class PeriodBudget:
 def campaign_policy(policy: Policy, campaign: Campaign) -> Policy:
     """The policy with the campaign's offers and channel, and last the message alone. Raises BadCampaign."""
     by_id = {offer.id: offer for offer in policy.offers}
-    for name in campaign.offers:
-        if name not in by_id:
-            meant = did_you_mean(name, by_id) or ITS_OFFERS(offers=", ".join(by_id) or "none")
-            raise BadCampaign(NO_OFFER(name=name), where="offers", todo=meant)
+    names = [("offers", name) for name in campaign.offers]
+    require_known(CAMPAIGN, NO_OFFER, names, by_id, ITS_OFFERS(offers=", ".join(by_id) or "none"))
     offers = (*(by_id[name] for name in dict.fromkeys(campaign.offers)), message_alone(policy, campaign.window.days))
     channel = policy.channel.model_copy(update={"name": campaign.channel})
     return policy.model_copy(update={"offers": offers, "channel": channel})

@@ -1,6 +1,6 @@
 """Steps of what is saved in versions, each with its entry in the audit log: save, plan, approve, pause, withdraw ..."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -14,9 +14,10 @@ from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL
+from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL, THERE_IS
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
+from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.versioned_drafts import (
     LOOK_THEN_REPEAT,
     VERSION_NOT_NEWEST,
@@ -103,6 +104,21 @@ def require_not_over(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion
     if end is not None and end <= now:
         todo = LATER_DATES
         raise kind.problem(CAMPAIGN_OVER(name=saved.name, end=saved.content.end), where="end", todo=todo)
+
+
+def require_known(
+    kind: VersionedDrafts[Any],
+    unknown: Sentence,
+    names: Iterable[tuple[str, str]],
+    known: Iterable[str],
+    todo: str = "",
+) -> None:
+    """Raise the kind's problem where one of some names, each with where it stands, is none of those that are known."""
+    listed = tuple(known)
+    for where, name in names:
+        if name not in listed:
+            hint = did_you_mean(name, listed) or todo or THERE_IS(names=", ".join(listed) or "none")
+            raise kind.problem(unknown(name=name), where=where, todo=hint)
 
 
 def require_newest(kind: VersionedDrafts[Any], saved: SavedVersion[Any], version: int | None) -> None:

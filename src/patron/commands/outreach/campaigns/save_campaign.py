@@ -1,6 +1,5 @@
 """Save a campaign from its file, and an example of such a file."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import NO_CHANNEL, NO_TOPIC, OTHER_FOLDER, THERE_ALREADY, THERE_IS
+from patron.schema.common_sentences import NO_CHANNEL, NO_TOPIC, OTHER_FOLDER, THERE_ALREADY
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
-from patron.schema.sentences import Sentence
-from patron.schema.spelling import did_you_mean
 from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
@@ -77,18 +74,11 @@ def save_campaign(context: RequestContext, campaign: Campaign) -> SavedVersion[C
     over; BadTemplate for a template that is not valid in any of the languages.
     """
     campaign_policy(context.shop.policy, campaign)
-    _require_one_of("topic", campaign.topic, context.shop.policy.topics, NO_TOPIC)
-    _require_one_of("channel", campaign.channel, CHANNELS, NO_CHANNEL)
+    campaign_steps.require_known(CAMPAIGN, NO_TOPIC, [("topic", campaign.topic)], context.shop.policy.topics)
+    campaign_steps.require_known(CAMPAIGN, NO_CHANNEL, [("channel", campaign.channel)], CHANNELS)
     MessageTemplates.of(campaign.template, context.shop.settings.shop.locale).require_known_names()
     with context.shop.store.begin() as connection:
         return campaign_steps.save(context, connection, CAMPAIGN, campaign)
-
-
-def _require_one_of(where: str, name: str, names: Iterable[str], unknown: Sentence) -> None:
-    listed = tuple(names)
-    if name not in listed:
-        meant = did_you_mean(name, listed) or THERE_IS(names=", ".join(listed) or "none")
-        raise BadCampaign(unknown(name=name), where=where, todo=meant)
 
 
 def example_file(now: datetime) -> str:

@@ -1,19 +1,18 @@
 """Save a journey from its file, once all that it names exists: events, segments, offers, channels, templates ..."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from patron.commands.outreach.campaigns import campaign_steps
-from patron.commands.outreach.campaigns.campaign_steps import VersionState
+from patron.commands.outreach.campaigns.campaign_steps import VersionState, require_known
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import NO_CHANNEL, NO_OFFER, NO_SEGMENT, NO_TOPIC, SEGMENTS_LISTED, THERE_IS
+from patron.schema.common_sentences import NO_CHANNEL, NO_OFFER, NO_SEGMENT, NO_TOPIC, SEGMENTS_LISTED
 from patron.schema.errors import BadJourney, BadSegment, BadTemplate
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.sentences import Sentence
-from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.journey_file import (
     JOURNEY,
     Branch,
@@ -71,16 +70,15 @@ def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey)
     offers = [(where, one.offer) for where, one in sends if one.offer]
     segments = [("trigger", name) for name in _trigger_segments(journey)]
     names = known_names(snapshot, shop.store)
-    _require(NO_TOPIC, [("topic", journey.topic)], shop.policy.topics)
-    _require(NO_CHANNEL, channels, CHANNELS)
-    _require(NO_OFFER, offers, [offer.id for offer in shop.policy.offers])
-    _require(NO_SEGMENT, segments, names.segments, SEGMENTS_LISTED)
+    require_known(JOURNEY, NO_TOPIC, [("topic", journey.topic)], sorted(shop.policy.topics))
+    require_known(JOURNEY, NO_CHANNEL, channels, sorted(CHANNELS))
+    require_known(JOURNEY, NO_OFFER, offers, sorted(offer.id for offer in shop.policy.offers))
+    require_known(JOURNEY, NO_SEGMENT, segments, sorted(names.segments), SEGMENTS_LISTED)
     events, listed = tuple(_events(journey)), names.events
     if snapshot is not None and not {name for _, name in events} <= listed:
         # why: names of the shop's other events take reading them all, which few journeys need
         listed = known_names(snapshot, shop.store, with_other_events=True).events
-    about = EVENT_TODO
-    _require(NO_EVENT, events, listed, about)
+    require_known(JOURNEY, NO_EVENT, events, sorted(listed), EVENT_TODO)
 
 
 def _trigger_segments(journey: Journey) -> Iterator[str]:
@@ -101,14 +99,6 @@ def _events(journey: Journey) -> Iterator[Name]:
     for place, step in enumerate(journey.steps):
         if isinstance(step, WaitFor):
             yield f"step {journey.step_id(place)}", step.event
-
-
-def _require(unknown: Sentence, names: Iterable[Name], known: Iterable[str], todo: str = "") -> None:
-    listed = sorted(known)
-    for where, name in names:
-        if name not in listed:
-            of_few = todo or THERE_IS(names=", ".join(listed) or "none")
-            raise BadJourney(unknown(name=name), where=where, todo=did_you_mean(name, listed) or of_few)
 
 
 def _require_rule(shop: Shop, snapshot: Snapshot | None, step: Branch, where: str) -> None:

@@ -25,7 +25,6 @@ from patron.answers.insight.experiment_results import (
 )
 from patron.answers.insight.share_intervals import REACH_95
 from patron.answers.offers.offer_experiment import OFFERS, OfferExperiment, offer_experiment
-from patron.answers.outreach.campaign_list import row_counts
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import NotFound
@@ -34,6 +33,7 @@ from patron.schema.spelling import did_you_mean
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
 from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.outreach_counts import row_counts
 from patron.storage.outreach.versioned_drafts import MEASURED, WITHDRAWN, SavedVersion
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop
@@ -322,7 +322,7 @@ class _Unsubscribes:
         with shop.store.begin() as connection:
             chosen = joined.where(receipt.kind == "unsubscribed").group_by(message.campaign)
             unsubscribed = {row[0]: row[1] for row in connection.execute(chosen)}
-        return cls(row_counts(shop, message.campaign, message.state.in_(HANDED_OVER)), unsubscribed)
+        return cls(row_counts(shop.store, message.campaign, message.state.in_(HANDED_OVER)), unsubscribed)
 
     def without(self, name: str) -> float | None:
         """Share of the messages of all others; None without any."""

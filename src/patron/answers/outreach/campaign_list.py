@@ -14,7 +14,7 @@ from patron.schema.outreach.draft_name import DraftName
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
-from patron.storage.outreach.outreach_counts import receipt_counts
+from patron.storage.outreach.outreach_counts import message_counts, receipt_counts, row_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
 from patron.storage.runs.jobs import MAX_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop
@@ -132,7 +132,7 @@ def show_campaign(shop: Shop, name: DraftName) -> CampaignDetail:
 
 def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
     """What is shown of a campaign as well as of a journey."""
-    assigned = row_counts(shop, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == saved.name)
+    assigned = row_counts(shop.store, ASSIGNMENTS.c.is_holdout, ASSIGNMENTS.c.campaign == saved.name)
     of_it = MESSAGES.c.campaign == saved.name
     return {
         "content": saved.content.model_dump(mode="json"),
@@ -140,8 +140,8 @@ def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
         "steps": tuple(taken_step(step) for step in saved.steps),
         "assigned_count": sum(assigned.values()),
         "holdout_count": assigned.get(True, 0),
-        "messages": row_counts(shop, MESSAGES.c.state, of_it),
-        "skipped": row_counts(shop, MESSAGES.c.reason, of_it, MESSAGES.c.state == "skipped"),
+        "messages": message_counts(shop.store, saved.name),
+        "skipped": row_counts(shop.store, MESSAGES.c.reason, of_it, MESSAGES.c.state == "skipped"),
         "receipts": receipt_counts(shop.store, saved.name),
         "plan": details_of(saved.last("planned")),
         "result": details_of(saved.last("measured")),
@@ -237,11 +237,4 @@ def versions_operation(kind: VersionedDrafts[Any]) -> Callable[..., tuple[Versio
 
 def sent_counts(shop: Shop) -> dict[str, int]:
     """Messages that were sent, by campaign and journey."""
-    return row_counts(shop, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))
-
-
-def row_counts(shop: Shop, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
-    """Rows by the values of a column."""
-    counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
-    with shop.store.begin() as connection:
-        return {row[0]: row[1] for row in connection.execute(counted)}
+    return row_counts(shop.store, MESSAGES.c.campaign, MESSAGES.c.state.in_(SENT))

@@ -6,7 +6,6 @@ from datetime import datetime
 from patron.answers.outreach.campaign_list import (
     READ_CAMPAIGNS,
     DraftDetail,
-    row_counts,
     sent_counts,
     sent_of,
     shared_detail,
@@ -23,7 +22,7 @@ from patron.storage.outreach.journey_file import (
     SegmentTrigger,
     Trigger,
 )
-from patron.storage.outreach.outreach_counts import EntryCounts, WaitingCount, entry_counts, waiting_counts
+from patron.storage.outreach.outreach_counts import EntryCounts, WaitingCount, entry_counts, row_counts, waiting_counts
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.shop import Shop
 
@@ -67,7 +66,10 @@ class JourneyDetail(DraftDetail):
 def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
     """Every journey: its state, what makes customers enter, how many did, and its messages."""
     sent, table = sent_counts(shop), JOURNEY_ENTRIES.c
-    entered, active = row_counts(shop, table.journey), row_counts(shop, table.journey, table.state == "active")
+    entered, active = (
+        row_counts(shop.store, table.journey),
+        row_counts(shop.store, table.journey, table.state == "active"),
+    )
     return tuple(
         _line(one, sent.get(one.name, 0), entered.get(one.name, 0), active.get(one.name, 0))
         for one in JOURNEY.all_saved_in(shop.store)

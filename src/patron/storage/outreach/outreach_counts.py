@@ -1,6 +1,7 @@
 """How many messages and entries are in which state, and whether any journey has something to do."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -64,13 +65,16 @@ def entry_counts(store: Store, journey: str) -> EntryCounts:
     return counts
 
 
+def row_counts(store: Store, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
+    """Rows by the values of a column."""
+    counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
+    with store.begin() as connection:
+        return {row[0]: row[1] for row in connection.execute(counted)}
+
+
 def message_counts(store: Store, name: str) -> dict[str, int]:
     """Messages of a campaign or a journey by state."""
-    table = MESSAGES.c
-    counted = sa.select(table.state, sa.func.count(table.message_id)).where(table.campaign == name)
-    with store.begin() as connection:
-        rows = connection.execute(counted.group_by(table.state).order_by(table.state)).all()
-    return {row[0]: row[1] for row in rows}
+    return row_counts(store, MESSAGES.c.state, MESSAGES.c.campaign == name)
 
 
 def receipt_counts(store: Store, name: str) -> dict[str, int]:

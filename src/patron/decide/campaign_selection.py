@@ -5,6 +5,7 @@ nightly run. Nothing is randomised but the holdout, which the campaign draws: it
 are, so that the two stay alike, and use no budget.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -117,15 +118,12 @@ def select_campaign_offers(
     spend = spend_per_day(rows)
     refuses = refuses_personal_offers(rows)
     margin = evidence.margin_share
-    stratum = np.where(refuses, "all", strata(rows, spend))
-    plain = expected_values(
-        rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
-    )
+    stratum, plain = values_of_offers(rows, policy.offers, evidence)
     cost = plain.cost.copy()
     cost[:, -1] += terms.message_cents
     plain = impersonal(replace(plain, cost=cost), refuses)
     expected = replace(plain, effect=plain.effect * terms.gain_factor)
-    added = plain.effect / np.maximum(margin * order_cents(rows), 1.0)[:, None]
+    added = _added_orders(plain, rows, margin)
     is_message_only = len(policy.offers) == 1
     reason = exclusion_reasons(rows, np.zeros(rows.num_rows, np.bool_), policy)
     if is_message_only:
@@ -148,7 +146,16 @@ def select_campaign_offers(
     action = np.where(personal, choice, action)
     reason = np.where(action != NOTHING, "", _reasons(reason, is_allowed, forbidden, worth))
     contact = np.array([*(float(offer.contact_cost_cents) for offer in policy.offers[:-1]), terms.message_cents])
-    return _selection(policy, rows, action, reason, plain, contact, added)
+    return selection_of(policy.offers, rows, action, plain, contact, margin_share=margin, reason=reason)
+
+
+def values_of_offers(
+    rows: pa.Table, offers: Sequence[Offer], evidence: Evidence
+) -> tuple[npt.NDArray[np.str_], ExpectedValue]:
+    """The stratum of each customer, one for all who refuse personal offers, and what each offer should bring."""
+    stratum = np.where(refuses_personal_offers(rows), "all", strata(rows, spend_per_day(rows)))
+    share, rules = evidence.margin_share, evidence.rules
+    return stratum, expected_values(rows, stratum, offers, effects=evidence.effects, margin_share=share, rules=rules)
 
 
 def _worth(terms: CampaignTerms, expected: ExpectedValue, added: Numbers, rows: pa.Table) -> Numbers:
@@ -231,15 +238,17 @@ def _reasons(
     return np.where(reason == "", personal, np.where(reason == "ordinary_offer", "over_budget", reason))
 
 
-def _selection(  # noqa: PLR0913, PLR0917 - the parts of a selection
-    policy: Policy,
+def selection_of(  # noqa: PLR0913 - the parts of a selection
+    offers: Sequence[Offer],
     rows: pa.Table,
     action: Codes,
-    reason: npt.NDArray[np.str_],
     plain: ExpectedValue,
     contact: Numbers,
-    added: Numbers,
+    *,
+    margin_share: float,
+    reason: npt.NDArray[np.str_] | None = None,
 ) -> CampaignSelection:
+    """What the action of each customer is expected to bring; `contact` is what sending each offer costs."""
     chosen = np.maximum(action, 0)
     at = np.arange(len(action))
     is_one = action != NOTHING
@@ -248,15 +257,19 @@ def _selection(  # noqa: PLR0913, PLR0917 - the parts of a selection
         return np.where(is_one, values[at, chosen], 0.0)
 
     return CampaignSelection(
-        offers=tuple(offer.id for offer in policy.offers),
+        offers=tuple(offer.id for offer in offers),
         action=action,
-        reason=reason,
+        reason=np.full(len(action), "") if reason is None else reason,
         gain=of_action(plain.effect),
         cost=of_action(plain.cost),
         sending=np.where(is_one, contact[chosen], 0.0),
         standard_error=of_action(plain.standard_error),
-        added_orders=of_action(added),
-        valid_days=np.array([float(offer.valid_days) for offer in policy.offers])[chosen],
+        added_orders=of_action(_added_orders(plain, rows, margin_share)),
+        valid_days=np.array([float(offer.valid_days) for offer in offers])[chosen],
         spend_per_day=spend_per_day(rows),
         order_cents=order_cents(rows),
     )
+
+
+def _added_orders(plain: ExpectedValue, rows: pa.Table, margin_share: float) -> Numbers:
+    return plain.effect / np.maximum(margin_share * order_cents(rows), 1.0)[:, None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil, exp, sqrt
 
 import numpy as np
@@ -12,8 +13,10 @@ from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.decide.campaign_selection import CampaignSelection
 from patron.decide.offer_costs import ORDER_SPREAD
 from patron.experiments import cuped_saving, detectable_effect, sample_size
+from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.errors import BadExperiment, NotEnoughData
 from patron.schema.numbers import Numbers, float_column
+from patron.storage.shop import Snapshot
 
 REACH_80 = 1.2816
 """Standard errors on either side of an 80 % interval."""
@@ -133,6 +136,13 @@ def forecast(about: Assumptions, factor: GainFactor, deviation: float, saving: f
         assumed_gain_cents=gain,
         window_cost_cents=cost,
     )
+
+
+def past_outcomes(snapshot: Snapshot, audience: pa.Table, window: timedelta) -> pa.Table:
+    """What customers (`customer_id`, in order) bought in the last window as long, and before it."""
+    until = snapshot.run.as_of
+    sql = campaign_outcomes_query(until - window, until, snapshot.settings.shop.margin_share)
+    return snapshot.query(sql, assigned=audience.append_column("offer", pa.nulls(audience.num_rows, pa.string())))
 
 
 def margin_deviation(about: Assumptions, history: pa.Table) -> tuple[float, float]:

@@ -18,13 +18,13 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
     detectable,
     forecast,
     margin_deviation,
+    past_outcomes,
 )
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
 from patron.commands.outreach.campaigns.campaign_steps import record_step
 from patron.decide.campaign_selection import CampaignSelection
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
-from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign
@@ -146,7 +146,7 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     days = (draft.window.end.timestamp() - send_at) / DAY_SECONDS
     settings = shop.settings.shop
     about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), settings.margin_share)
-    deviation, saving = margin_deviation(about, _history(draft, audience))
+    deviation, saving = margin_deviation(about, past_outcomes(draft.snapshot, audience, draft.campaign.window))
     expected = forecast(about, factor, deviation, saving)
     net = factor.factor * selected.gain - selected.cost
     names, response = audience["customer_id"].to_pylist(), about.response(factor.factor)
@@ -196,13 +196,6 @@ def _left_out_text(name: str, count: int) -> Text:
 def _ends(times: npt.NDArray[np.int64]) -> tuple[datetime, datetime]:
     """The first and the last of these times."""
     return datetime.fromtimestamp(int(times.min()), UTC), datetime.fromtimestamp(int(times.max()), UTC)
-
-
-def _history(draft: CampaignDraft, audience: pa.Table) -> pa.Table:
-    """What the audience bought in the last window as long as the campaign's, and before it."""
-    until = draft.snapshot.run.as_of
-    sql = campaign_outcomes_query(until - draft.campaign.window, until, draft.shop.settings.shop.margin_share)
-    return draft.snapshot.query(sql, assigned=audience.append_column("offer", pa.nulls(audience.num_rows, pa.string())))
 
 
 def _offer_names(selected: CampaignSelection) -> npt.NDArray[np.str_]:

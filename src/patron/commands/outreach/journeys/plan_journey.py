@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -19,6 +19,7 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
     detectable,
     forecast,
     margin_deviation,
+    past_outcomes,
 )
 from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
@@ -27,14 +28,11 @@ from patron.commands.outreach.channels.channel_checks import set_up_problems
 from patron.commands.outreach.journeys.journey_replay import SimulatedPath, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
 from patron.commands.outreach.messages.message_costs import expected_message_cents, message_cents
-from patron.decide.campaign_selection import message_alone
+from patron.decide.campaign_selection import NOTHING, message_alone, selection_of, values_of_offers
 from patron.decide.candidates import audience_query
-from patron.decide.eligibility import may_contact, refuses_personal_offers
-from patron.decide.expected_value import expected_values, order_cents, spend_per_day
-from patron.decide.strata import strata
+from patron.decide.eligibility import may_contact
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
-from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.numbers import Numbers
@@ -291,16 +289,9 @@ class _People:
         # why: a step sends its offer to everybody; the message alone counts where no step has an offer
         self._offers = tuple(by_id[name] for name in chosen) or (message_alone(policy, journey.window_days),)
         evidence = evidence_of(shop, snapshot)
-        spend, refuses = spend_per_day(self._rows), refuses_personal_offers(self._rows)
-        stratum = np.where(refuses, "all", strata(self._rows, spend))
         self._margin = evidence.margin_share
-        self._expected = expected_values(
-            self._rows, stratum, self._offers, effects=evidence.effects, margin_share=self._margin, rules=evidence.rules
-        )
-        since = run.as_of - timedelta(days=journey.window_days)
-        sql = campaign_outcomes_query(since, run.as_of, self._margin)
-        assigned = audience.append_column("offer", pa.nulls(audience.num_rows, pa.string()))
-        self.history = snapshot.query(sql, assigned=assigned)
+        _, self._expected = values_of_offers(self._rows, self._offers, evidence)
+        self.history = past_outcomes(snapshot, audience, timedelta(days=journey.window_days))
 
     @property
     def prior_error(self) -> float:
@@ -313,24 +304,12 @@ class _People:
 
         `messages` is how many each would have been sent.
         """
-        days, rows = self._journey.window_days, self._rows
         best = np.argmax(self._expected.effect, axis=1)
-        at, is_written = np.arange(rows.num_rows), messages > 0
-        valid = np.array([float(offer.valid_days) for offer in self._offers])[best]
-        share = np.minimum(days / np.maximum(valid, 1.0), 1.0)
-        contact = np.array([message_cents(self._shop, offer.id) for offer in self._offers])[best]
+        action = np.where(messages > 0, best, NOTHING)
+        contact = np.array([message_cents(self._shop, offer.id) for offer in self._offers])
+        chosen = selection_of(self._offers, self._rows, action, self._expected, contact, margin_share=self._margin)
         own = np.array([float(offer.contact_cost_cents) for offer in self._offers])[best]
-        of_offer = np.maximum(self._expected.cost[at, best] - own, 0.0)
-        sending = contact * messages
-        size = order_cents(rows)
-        gain = np.where(is_written, self._expected.effect[at, best], 0.0)
-        return Assumptions(
-            is_treated=~self.is_holdout,
-            gain=gain * share,
-            cost=sending + np.where(is_written, of_offer, 0.0),
-            window_cost=sending + np.where(is_written, of_offer * share, 0.0),
-            sending=sending,
-            orders=spend_per_day(rows) * days / np.maximum(size, 1.0),
-            added=gain * share / np.maximum(self._margin * size, 1.0),
-            margin_per_order=self._margin * size,
-        )
+        sending = contact[best] * messages
+        chosen = replace(chosen, sending=sending, cost=sending + np.maximum(chosen.cost - own, 0.0))
+        days = np.full(len(messages), float(self._journey.window_days))
+        return Assumptions.of(chosen, ~self.is_holdout, days, self._margin)

@@ -15,11 +15,6 @@ def next_allowed(at: datetime, zone: ZoneInfo, quiet_hours: Sequence[QuietHours]
     return moment
 
 
-def is_capped(sent_times: Iterable[datetime], at: datetime, caps: Iterable[MessageCap]) -> bool:
-    """Whether one more message at a moment would break a cap."""
-    return capped_until(sent_times, at, caps) is not None
-
-
 def capped_until(sent_times: Iterable[datetime], at: datetime, caps: Iterable[MessageCap]) -> datetime | None:
     """When no cap forbids one more message any more, if nothing else is sent meanwhile; None where none does now.
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from email.utils import format_datetime
 
-MAX_LINE_LENGTH = 76
 MAX_WORD_LENGTH = 45
 """Bytes of an encoded word, so that it and its frame have 75 characters at most."""
 MAX_HEADER_LENGTH = 900

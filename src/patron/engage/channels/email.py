@@ -54,7 +54,6 @@ NAME = EMAIL.name
 PASSWORD_VARIABLE = "PATRON_EMAIL_PASSWORD"  # noqa: S105 - the name of a variable
 MESSAGE_ID = re.compile("[0-9a-f]{32}")
 TOKEN = re.compile("[A-Za-z0-9_-]{1,1000}")
-ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 LINE_STARTS_WITH_DOT = re.compile(rb"(?m)^\.")
 MAX_DETAIL_LENGTH = 200
 TOO_LARGE = 552

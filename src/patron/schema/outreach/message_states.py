@@ -21,8 +21,6 @@ class MessageState(StrEnum):
 
 MAY_HAVE_ARRIVED = (MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
 """States that count for caps, budgets and stocks."""
-FINAL = (MessageState.SENT, MessageState.UNKNOWN, MessageState.FAILED, MessageState.SKIPPED)
-"""States that a sender does not change any more."""
 
 MESSAGE_REASONS = {
     "no_consent": "the customer may not be contacted",

@@ -5,6 +5,7 @@ The position is written once all that led to is; what was cut off before is look
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -269,25 +270,13 @@ class JourneyEventProcessor:
         self.troubles += branches.troubles
         return changed
 
-    def _keep_trouble(self) -> "_TroubleKeeper":
-        return _TroubleKeeper(self.troubles)
-
-
-@dataclass(frozen=True)
-class _TroubleKeeper:
-    """Keeps what goes wrong with one journey, so that the others go on."""
-
-    troubles: list[PatronError]
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        """Keep the trouble."""
-        if isinstance(error, PatronError):
+    @contextmanager
+    def _keep_trouble(self) -> Iterator[None]:
+        """Keep what goes wrong with one journey, so that the others go on."""
+        try:
+            yield
+        except PatronError as error:
             self.troubles.append(error)
-            return True
-        return False
 
 
 def _lake_version(shop: Shop) -> int:

@@ -28,11 +28,8 @@ LOOKED_AT = 2_000
 """Customers who are looked at: of a larger segment these are a sample, as customer ids are random."""
 CONSENT_UNKNOWN = "consent_unknown"
 CONSENT_WITHDRAWN = "consent_withdrawn"
-NO_ADDRESS = "no_address"
-SUPPRESSED = "suppressed"
-TOPIC_WITHDRAWN = "topic_withdrawn"
 CAP_REACHED = "cap_reached"
-OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, NO_ADDRESS, SUPPRESSED, TOPIC_WITHDRAWN, CAP_REACHED)
+OBSTACLES = (CONSENT_UNKNOWN, CONSENT_WITHDRAWN, "no_address", "suppressed", "topic_withdrawn", CAP_REACHED)
 """Why a customer may not be written to, in the order of the checks before a message is sent."""
 
 Exclude = Annotated[Sequence[str], Field(description="segments whose members are left out")]

@@ -43,12 +43,9 @@ from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.schema.outreach.channels import CHANNELS
-from patron.schema.sentences import Sentence
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
 from patron.storage.shop import Shop
-
-NO_VERSION_OF_CAMPAIGN = Sentence("no_version_of_campaign", "no version {version} of the campaign {name!r}")
 
 router = APIRouter(route_class=GuardedRoute)
 GOALS = ("profit", "orders", "reactivated")

@@ -43,7 +43,6 @@ from patron.schema.outreach.channels import CHANNELS
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.journey_file import JOURNEY, MAX_STEPS, Journey, ProductTrigger, Send
 
-NO_VERSION_OF_JOURNEY = Sentence("no_version_of_journey", "no version {version} of the journey {name!r}")
 NO_SUCH_STEP = Sentence("no_such_step", "no such step")
 
 router = APIRouter(route_class=GuardedRoute)

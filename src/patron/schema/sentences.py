@@ -15,8 +15,8 @@ REFUSAL: Final = "refusal."
 """The family of every code that names none itself."""
 JOINT: Final = "; "
 """What stands between the texts of a list in English."""
-KEPT: Final = (str, Real, tuple, type(None))
-"""Types of values; of any other, such as the error that was the cause, its text is kept."""
+KEPT: Final = (str, Real, type(None))
+"""Types of values; of any other but a tuple, such as a right or the error that was the cause, its text is kept."""
 declared: Final[dict[str, "Sentence"]] = {}
 """Every sentence of the modules that were imported, by its code."""
 
@@ -73,7 +73,7 @@ class Sentence(Text):
         """The text with its places filled. Raises TypeError unless each place has a value, and each value a place."""
         if values.keys() != self.places:
             raise TypeError(self.code, sorted(values), sorted(self.places))
-        kept = {name: value if isinstance(value, KEPT) else str(value) for name, value in values.items()}
+        kept = {name: value if _is_kept(value) else str(value) for name, value in values.items()}
         return Text(self.format(**{name: _english(value) for name, value in kept.items()}), self.code, kept)
 
     def values_in(self, text: str) -> dict[str, str] | None:
@@ -111,6 +111,11 @@ def problems_of(text: str) -> tuple[str, ...]:
 def plain_values(text: str) -> dict[str, Any]:
     """What fills the places of a text, for JSON."""
     return {name: _plain(value) for name, value in text.values.items()} if isinstance(text, Text) else {}
+
+
+def _is_kept(value: object) -> bool:
+    # why not every tuple: one with names for its parts, such as a right, is no list of texts
+    return isinstance(value, KEPT) or type(value) is tuple
 
 
 def _english(value: object) -> object:

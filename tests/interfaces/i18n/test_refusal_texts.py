@@ -15,6 +15,8 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.refusal_texts import JOINT, refusal_line, refusal_text, rejection_text, translate
 from patron.interfaces.i18n.translations import words
 from patron.schema import errors
+from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.schema.errors import NotAllowed
 from patron.schema.sentences import Sentence, Text, declared, joined, problems_of
 from patron.segments.segment_fields import FIELDS
 from patron.segments.segment_parser import parse_rule
@@ -77,6 +79,12 @@ def test_a_code_says_one_thing_and_a_text_has_a_value_for_each_place():
     text = sentence(name="spring", count=1_200)
     assert text == "no campaign 'spring' of 1,200"
     assert (text.code, text.values) == ("test_only", {"name": "spring", "count": 1_200})
+
+
+def test_a_missing_right_is_named_as_keys_and_roles_name_it():
+    with pytest.raises(NotAllowed, match="this needs the right read:access") as refusal:
+        Actor("Ada", frozenset()).require(Right(Action.READ, Area.ACCESS))
+    assert refusal_text(refusal.value.what, CHINESE) == "需要权限 read:access"
 
 
 def test_an_error_keeps_codes_and_values_through_processes_and_json():

@@ -3,6 +3,8 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES, TE
 from patron.storage.lake.lake_erasure import Eraser
 from patron.storage.models import model_registry
 from patron.storage.models.model_registry import ERASED
+from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT, DEAD_LETTERS, ERASURES, EXPERIMENT_ARMS, FORGOTTEN
 
@@ -224,17 +227,120 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture
-def folder(filled, tmp_path, monkeypatch) -> Path:
+@pytest.fixture(autouse=True)
+def _same_key(monkeypatch):
     monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
-    return copy_workspace(filled / "w", tmp_path / "w")
+
+
+@contextmanager
+def copied(source: Path, folder: Path) -> Iterator[Shop]:
+    """A copy of a workspace, opened."""
+    with closing(Shop.open(copy_workspace(source, folder / "w"))) as shop:
+        yield shop
 
 
 @pytest.fixture
-def shop(folder) -> Iterator[Shop]:
-    shop = Shop.open(folder)
-    yield shop
-    shop.close()
+def shop(filled, tmp_path) -> Iterator[Shop]:
+    """The workspace that knows her."""
+    with copied(filled / "w", tmp_path) as shop:
+        yield shop
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A workspace after one erasure, of which each test takes a copy, and what was known before."""
+
+    folder: Path
+    certificate: forgetting.ErasureCertificate
+    run: Run
+    rows_before: dict[str, list]
+    """Of others."""
+    state: dict[str, list]
+    places_before: frozenset[str]
+    """Folders that named her offer."""
+    exported: str
+    """What an export said of her."""
+
+
+def forgotten_after(filled: Path, folder: Path, prepare: Callable[[Shop], str], **named: str) -> Forgotten:
+    """Change a copy of the workspace, and forget her."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+        with copied(filled / "w", folder) as shop:
+            exported = prepare(shop)
+            last = shop.snapshot()
+            before = rows_of_others(shop, set(ids_of(shop, ANNA, DEVICE, HER_PHONE)))
+            places = frozenset("/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, HER_OFFER))
+            done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
+            found = state(shop) | {"erased": sorted(done.erased.items())}
+    return Forgotten(folder / "w", done, last.run, before, found, places, exported)
+
+
+@pytest.fixture(scope="module")
+def forgotten(filled, tmp_path_factory) -> Forgotten:
+    """The workspace after an erasure that nobody cut off."""
+    return forgotten_after(filled, tmp_path_factory.mktemp("whole"), lambda _: "", user_id=ANNA)
+
+
+@pytest.fixture
+def shop_without_her(forgotten, tmp_path) -> Iterator[Shop]:
+    with copied(forgotten.folder, tmp_path) as shop:
+        yield shop
+
+
+HERS_ALONE, OF_ALL = "Letter Quixotic", "newsletter"
+"""Types of messages."""
+
+
+def add_what_is_rare(shop: Shop, filled: Path) -> str:
+    """Vectors of texts, a message only she got, files of the shop, keys, and wishes that wait in the inbox."""
+    sent = {"userId": ANNA, "event": "Message Sent", "properties": {"campaign_id": "c9", "campaign_type": HERS_ALONE}}
+    send_live(shop, [event(77, **sent)])
+    with shop.lock():
+        drain_inbox(shop)
+    vectors = [{"text_digest": "ab", "encoder": "any", "vector": [1.0]}]
+    shop.lake.replace(TEXT_VECTORS, pa.Table.from_pylist(vectors, TEXT_VECTORS.schema()))
+    run_id = shop.snapshot().run.run_id
+    row = {"run_id": run_id, "customer_id": customer_id(shop, OTHER), "channel": "mail", "response": "click"}
+    row |= {
+        "probability": 0.1,
+        "message_count": 1,
+        "response_count": 0,
+        "shop_response_share": 0.1,
+        "model_version": "m",
+    }
+    rows = [row | {"model_version": "m", "message_type": one} for one in (HERS_ALONE, OF_ALL)]
+    shop.lake.replace(RESPONSE_FORECASTS, pa.Table.from_pylist(rows, RESPONSE_FORECASTS.schema()), part=run_id)
+    version = next(iter(model_registry.model_versions(shop.store)))
+    rates = {"rates": {f"mail/{one}": 0.1 for one in (HERS_ALONE, OF_ALL)}}
+    rates |= {"levels": [["message_kind", f"mail/{HERS_ALONE}"]]}
+    model_registry.rewrite_files(
+        shop.folder / "models", shop.store, version, {"rates.json": json.dumps(rates).encode()}
+    )
+    shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
+    scores = pa.table({"user_id": [ANNA, OTHER], "value": [1.5, 2.5]})
+    pq.write_table(scores, shop.folder / "scores.parquet")
+    pq.write_table(scores.slice(1), shop.folder / "others.parquet")
+    (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
+    api_key = manage_keys.create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web")
+    manage_keys.revoke_key(RequestContext.from_name(shop, now=datetime.now(UTC)), api_key.key_id)
+    send_live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
+    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+    send_live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
+    return json.dumps(known, default=str)
+
+
+@pytest.fixture(scope="module")
+def forgotten_all(filled, tmp_path_factory) -> Forgotten:
+    """The same of a workspace with what is rare, named by her address."""
+    folder = tmp_path_factory.mktemp("rare")
+    return forgotten_after(filled, folder, lambda shop: add_what_is_rare(shop, filled), email=EMAIL)
+
+
+@pytest.fixture
+def rare_shop_without_her(forgotten_all, tmp_path) -> Iterator[Shop]:
+    with copied(forgotten_all.folder, tmp_path) as shop:
+        yield shop
 
 
 def customer_id(shop: Shop, user_id: str) -> str:
@@ -301,13 +407,12 @@ def test_before_she_is_known_by_everything_that_is_looked_for(shop):
     assert {"events", "identities", "orders", "customers", "features", "scores", "segments"} <= lake
 
 
-def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
+def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop_without_her, forgotten):
+    shop, done = shop_without_her, forgotten.certificate
     ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
-    last, before = shop.snapshot(), rows_of_others(shop, set(ids))
-    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
     assert traces(shop.folder, *NAMES) == []
     assert {(path, one) for path, one in traces(shop.folder, *ids) if not path.startswith("store.db")} == set()
-    assert rows_of_others(shop, set()) == before
+    assert rows_of_others(shop, set()) == forgotten.rows_before
     assert {"m901", "m902", "m903", "m52"} <= set(events_of(shop))
     assert {f"m{n}" for n in (1, 2, 3, 4, 50)} & set(events_of(shop)) == set()
     shared = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
@@ -323,7 +428,7 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
         "exports deleted",
     } <= done.erased.keys()
     assert done.erased["rows of experiment_arms"] == 1
-    assert shop.snapshot().run == last.run
+    assert shop.snapshot().run == forgotten.run
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
 
 
@@ -334,8 +439,8 @@ def test_before_her_own_product_is_among_the_products_and_in_models(shop):
     assert HER_PRODUCT in held
 
 
-def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_models_that_lost_her_product_still_load_and_rank_the_others(shop_without_her):
+    shop = shop_without_her
     anybody = pa.table({"customer_id": ["x"], "product_id": pa.array([None], pa.string()), "days_before": [0.0]})
     for path in (shop.folder / "models" / "recommend").rglob("products.json"):
         listed = FittedLists.load(path.parent).predict(anybody)["product_id"].to_pylist()
@@ -344,12 +449,10 @@ def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
     assert HER_PRODUCT not in shop.snapshot().query("select product_id from products")["product_id"].to_pylist()
 
 
-def test_promotions_lose_what_only_she_sent_and_vectors_of_texts_are_erased_whole(shop):
-    vectors = [{"text_digest": "ab", "encoder": "any", "vector": [1.0]}]
-    shop.lake.replace(TEXT_VECTORS, pa.Table.from_pylist(vectors, TEXT_VECTORS.schema()))
-    assert "lake/promotions" in {"/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, HER_OFFER)}
-    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    assert (done.erased["rows of promotions"], done.erased["rows of text_vectors"]) == (4, 1)
+def test_promotions_lose_what_only_she_sent_and_vectors_of_texts_are_erased_whole(rare_shop_without_her, forgotten_all):
+    shop, erased = rare_shop_without_her, forgotten_all.certificate.erased
+    assert "lake/promotions" in forgotten_all.places_before
+    assert (erased["rows of promotions"], erased["rows of text_vectors"]) == (4, 1)
     plan = shop.snapshot().query("select promotion_id, product_id, name from promotions order by promotion_id, name")
     assert [tuple(row.values()) for row in plan.to_pylist()] == [
         ("leaflet", "p2", "Summer"),
@@ -359,38 +462,18 @@ def test_promotions_lose_what_only_she_sent_and_vectors_of_texts_are_erased_whol
     assert shop.lake.read(TEXT_VECTORS).num_rows == 0
 
 
-def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afterwards(shop):
-    hers, of_all = "Letter Quixotic", "newsletter"
-    sent = {"userId": ANNA, "event": "Message Sent", "properties": {"campaign_id": "c9", "campaign_type": hers}}
-    send_live(shop, [event(77, **sent)])
-    with shop.lock():
-        drain_inbox(shop)
-    run_id = shop.snapshot().run.run_id
-    row = {"run_id": run_id, "customer_id": customer_id(shop, OTHER), "channel": "mail", "response": "click"}
-    row |= {
-        "probability": 0.1,
-        "message_count": 1,
-        "response_count": 0,
-        "shop_response_share": 0.1,
-        "model_version": "m",
-    }
-    rows = [row | {"model_version": "m", "message_type": one} for one in (hers, of_all)]
-    shop.lake.replace(RESPONSE_FORECASTS, pa.Table.from_pylist(rows, RESPONSE_FORECASTS.schema()), part=run_id)
+def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afterwards(rare_shop_without_her):
+    shop = rare_shop_without_her
     version = next(iter(model_registry.model_versions(shop.store)))
-    rates = {"rates": {f"mail/{one}": 0.1 for one in (hers, of_all)}, "levels": [["message_kind", f"mail/{hers}"]]}
-    model_registry.rewrite_files(
-        shop.folder / "models", shop.store, version, {"rates.json": json.dumps(rates).encode()}
-    )
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    assert shop.lake.read(RESPONSE_FORECASTS)["message_type"].to_pylist() == [of_all]
+    assert shop.lake.read(RESPONSE_FORECASTS)["message_type"].to_pylist() == [OF_ALL]
     assert json.loads((shop.folder / "models" / version / "rates.json").read_text()) == {
-        "rates": {"(erased)": 0.1, f"mail/{of_all}": 0.1},
+        "rates": {"(erased)": 0.1, f"mail/{OF_ALL}": 0.1},
         "levels": [["message_kind", "(erased)"]],
     }
 
 
-def test_the_log_of_each_table_begins_with_its_newest_version(shop):
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_the_log_of_each_table_begins_with_its_newest_version(shop_without_her):
+    shop = shop_without_her
     for table in TABLES:
         if table.name in {name for name, one in BY_NAME.items() if {"customer_id", "user_token"} & one.names}:
             log = shop.lake.path(table) / "_delta_log"
@@ -399,8 +482,8 @@ def test_the_log_of_each_table_begins_with_its_newest_version(shop):
             assert on_disk == set(shop.lake.files(table))
 
 
-def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop, filled):
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop_without_her, filled):
+    shop = shop_without_her
     known = events_of(shop)
     again = import_files(shop, [str(filled / "events.jsonl")], "segment", progress=silent, now=datetime.now(UTC))
     assert (again.read, again.stored, again.duplicate, again.rejected) == (4, 0, 1, 3)
@@ -440,8 +523,8 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert traces(shop.folder, *NAMES) == []
 
 
-def test_a_run_runs_afterwards_without_her(shop):
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_a_run_runs_afterwards_without_her(shop_without_her):
+    shop = shop_without_her
     run_loop(shop, LATER)
     assert customer_id(shop, ANNA) not in shop.lake.read(BY_NAME["customers"])["customer_id"].to_pylist()
     assert shop.lake.read(BY_NAME["customers"]).num_rows == 25
@@ -450,17 +533,23 @@ def test_a_run_runs_afterwards_without_her(shop):
         export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
 
 
-@pytest.mark.parametrize(
-    "named",
-    [{"email": EMAIL.lower()}, {"phone": "+49 (170) 123-4567"}, {"anonymous_id": HER_PHONE}, {"customer_id": None}],
+WAYS_TO_NAME_HER = (
+    {"email": EMAIL.lower()},
+    {"phone": "+49 (170) 123-4567"},
+    {"anonymous_id": HER_PHONE},
+    {"customer_id": None},
 )
-def test_a_person_is_found_by_each_of_her_ids(shop, named):
-    named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
-    assert export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)[
-        "customer_id"
-    ] == customer_id(shop, ANNA)
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
-    assert traces(shop.folder, *NAMES) == []
+
+
+def named_by(shop: Shop, way: dict[str, str | None]) -> dict[str, str]:
+    """A way to name her, with her customer id where it says none."""
+    return {how: value or customer_id(shop, ANNA) for how, value in way.items()}
+
+
+def test_a_person_is_found_by_each_of_her_ids(shop):
+    for way in WAYS_TO_NAME_HER:
+        found = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), **named_by(shop, way))
+        assert found["customer_id"] == customer_id(shop, ANNA)
 
 
 def test_a_device_that_two_users_share_names_neither_of_them(shop):
@@ -470,12 +559,9 @@ def test_a_device_that_two_users_share_names_neither_of_them(shop):
     assert traces(shop.folder, DEVICE) == []
 
 
-def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
-    send_live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
-    known = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    assert "late wish" in json.dumps(known, default=str)
-    send_live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_what_waits_in_the_inbox_is_erased_and_exported_too(rare_shop_without_her, forgotten_all):
+    shop = rare_shop_without_her
+    assert "late wish" in forgotten_all.exported
     assert {"m70", "m71"} & set(events_of(shop)) == set()
     assert collector_state(shop).waiting_requests == 0
 
@@ -497,18 +583,6 @@ def state(shop: Shop) -> dict[str, list]:
     }
 
 
-@pytest.fixture(scope="module")
-def forgotten(filled, tmp_path_factory) -> dict[str, list]:
-    """What a workspace holds after an erasure that nobody cut off."""
-    folder = tmp_path_factory.mktemp("whole") / "w"
-    copy_workspace(filled / "w", folder)
-    shop = Shop.open(folder)
-    erased = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased
-    found = state(shop) | {"erased": sorted(erased.items())}
-    shop.close()
-    return found
-
-
 def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch):
     for place in range(len(forgetting.STEPS) + 1):
         with monkeypatch.context() as patch:
@@ -517,29 +591,32 @@ def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forg
                 forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
         # why one check: all of them take longer than the erasure; the whole doctor looks at the end
         assert [one.level for one in CHECKS["audit log"](shop) if one.check == "erasures"] == ["problem"]
-    require_forgotten(shop, forgotten)
+    require_forgotten(shop, forgotten, {"user_id": ANNA})
 
 
-@pytest.mark.parametrize("place", [0, len(forgetting.STEPS) // 2, len(forgetting.STEPS)])
-def test_killed_once_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, place):
+@pytest.mark.parametrize(
+    ("place", "way"), [*zip((0, len(forgetting.STEPS) // 2, len(forgetting.STEPS)), WAYS_TO_NAME_HER[:3], strict=True)]
+)
+def test_killed_once_it_ends_the_same_when_run_again_whichever_id_names_her(shop, forgotten, monkeypatch, place, way):
     with monkeypatch.context() as patch:
         killed_at(patch, place)
         with pytest.raises(KeyboardInterrupt):
-            forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    require_forgotten(shop, forgotten)
+            forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **way)
+    require_forgotten(shop, forgotten, way)
 
 
-def require_forgotten(shop: Shop, forgotten: dict[str, list]) -> None:
+def require_forgotten(shop: Shop, forgotten: Forgotten, named: dict[str, str]) -> None:
     """Run the erasure again: the workspace is as if nobody had cut it off."""
-    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
+    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten.state
     assert traces(shop.folder, *NAMES) == []
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
     assert [finding for finding in doctor(shop.folder) if finding.level == "problem"] == []
 
 
-@pytest.mark.parametrize("count", [1, 12])
-def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, count):
+@pytest.mark.parametrize(("count", "way"), [(1, WAYS_TO_NAME_HER[3]), (12, {"user_id": ANNA})])
+def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, count, way):
+    named = named_by(shop, way)
     for name in ("erase", "delete_history"):
         real: Callable = getattr(Eraser, name)
         calls = iter(range(count))
@@ -552,9 +629,9 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
         with monkeypatch.context() as patch:
             patch.setattr(Eraser, name, some)
             with pytest.raises(KeyboardInterrupt):
-                forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
-    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
+                forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
+    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
+    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten.state
     assert traces(shop.folder, *NAMES) == []
 
 
@@ -566,8 +643,8 @@ def test_a_run_that_was_cut_off_is_not_what_people_read_afterwards(shop):
     assert [finding for finding in doctor(shop.folder) if finding.level == "problem"] == []
 
 
-def test_the_list_of_the_forgotten_gives_nobody_away(shop):
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), email=EMAIL)
+def test_the_list_of_the_forgotten_gives_nobody_away(rare_shop_without_her):
+    shop = rare_shop_without_her
     with shop.store.begin() as connection:
         tokens = list(connection.scalars(sa.select(FORGOTTEN.c.token)))
         assert connection.execute(sa.select(ERASURES)).all() == []
@@ -603,11 +680,8 @@ def test_the_store_keeps_no_deleted_bytes(shop):
 PRAGMAS = ("freelist_count", "secure_delete")
 
 
-def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
-    api_key = manage_keys.create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "web")
-    manage_keys.revoke_key(RequestContext.from_name(shop, now=datetime.now(UTC)), api_key.key_id)
-    export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=OTHER)
-    done = forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA)
+def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(rare_shop_without_her, forgotten_all):
+    shop, done = rare_shop_without_her, forgotten_all.certificate
     log = audit_log.entries(shop.store)
     assert [one.action for one in log] == [
         "exported",
@@ -629,10 +703,12 @@ def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
     assert "entry 2 was changed" in audit_log.log_problem(shop)
 
 
-def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
-    shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
-    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == ("orders.jsonl",)
-    assert (shop.folder / "orders.jsonl").exists()
+def test_files_of_the_shop_that_name_her_are_reported_and_left(forgotten_all):
+    """A list somebody put into the outbox and a Parquet file as well; an export that Patron made there is deleted."""
+    left = forgotten_all.certificate.files_left
+    assert sorted(left) == ["orders.jsonl", "outbox/calls.txt", "scores.parquet"]
+    assert all((forgotten_all.folder / name).exists() for name in left)
+    assert not (forgotten_all.folder / "outbox" / "anna.json").exists()
 
 
 def test_a_report_that_patron_made_is_not_doubted_for_a_figure_that_happens_to_be_an_id(shop):
@@ -644,25 +720,15 @@ def test_a_report_that_patron_made_is_not_doubted_for_a_figure_that_happens_to_b
     assert (shop.folder / "report.html").exists()
 
 
-def test_a_parquet_file_that_names_her_is_reported_too(shop):
-    scores = pa.table({"user_id": [ANNA, OTHER], "value": [1.5, 2.5]})
-    pq.write_table(scores, shop.folder / "scores.parquet")
-    pq.write_table(scores.slice(1), shop.folder / "others.parquet")
-    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == ("scores.parquet",)
-
-
-def test_nobody_known_or_named_twice_is_refused(shop):
+def test_nobody_known_or_named_twice_is_refused(shop_without_her):
+    shop = shop_without_her
     with pytest.raises(NotFound, match="no customer with email"):
         forget(RequestContext.from_name(shop, now=datetime.now(UTC)), email="nobody@example.org")
     with pytest.raises(SettingsError):
         forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA, email=EMAIL)
-    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased
-    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).erased == {}
 
 
-def test_what_somebody_put_into_the_outbox_is_named(shop):
-    (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
-    assert forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id=ANNA).files_left == (
-        "outbox/calls.txt",
-    )
-    assert not (shop.folder / "outbox" / "anna.json").exists()
+def test_who_was_forgotten_may_be_forgotten_again(shop_without_her, forgotten):
+    assert forgotten.certificate.erased
+    again = forget(RequestContext.from_name(shop_without_her, now=datetime.now(UTC)), user_id=ANNA)
+    assert again.erased == {}

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -206,112 +208,146 @@ def at_risk(n, day):
     )
 
 
-def test_a_run_knows_the_preferences_a_consent_manager_sent_for_a_user(shop):
-    context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
-    preference = message("p", "Segment Consent Preference Updated") | {"context": context}
-    put(shop, preference, at_risk(1, 20), at_risk(2, 30))
+def changed_policy(shop, *changes, more=""):
+    """Open the workspace with a policy in which these texts are others."""
     policy = shop.folder / "policy.toml"
-    text = policy.read_text(encoding="utf-8").replace("# names = {", 'names = { ads = "marketing" } # {')
-    policy.write_text(text, encoding="utf-8")
-    opened = Shop.open(shop.folder)
-    run_loop(opened, NOW + timedelta(minutes=1))
-    rows = opened.lake.read(CONSENTS).to_pylist()
+    text = policy.read_text(encoding="utf-8")
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    policy.write_text(text + more, encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
+NOBODY_HELD_OUT = ("share = 0.10 ", "share = 0.0 ")
+OFFERS_WIN = ("assumed_purchase_uplift = 0.05", "assumed_purchase_uplift = 1.0")
+ORDINARY = '[[offers]]\nid = "all"\nkind = "reminder"\nassumed_purchase_uplift = 0.0\nis_ordinary = true\n'
+LONG_AGO = 60 * 24 * 9
+DAYS_OF_ORDERS = (400, 330, 260)
+REFUSING = (20, 21, 22, 32)
+
+
+@pytest.fixture(scope="module")
+def decided_home(new_home, tmp_path_factory):
+    """A home whose workspace ran once: u0 to u11 agreed or not, u20 to u32 refuse what is personal, and two others."""
+    home = tmp_path_factory.mktemp("decided")
+    shutil.copytree(new_home, home, dirs_exist_ok=True)
+    agreed = {"minutes_ago": LONG_AGO, "purpose": "marketing"}
+    context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
+    preference = message("p", "Segment Consent Preference Updated", user="manager") | {"context": context}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        names = ("# names = {", 'names = { ads = "marketing" } # {')
+        with closing(Shop.open(home / "w")) as new:
+            shop = changed_policy(new, names, NOBODY_HELD_OUT, OFFERS_WIN, more=ORDINARY)
+        put(shop, *(at_risk(n, day) for n in (*range(12), *range(20, 32)) for day in DAYS_OF_ORDERS), at_risk(32, 9))
+        put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", basis="consent", **agreed) for n in range(9)))
+        put(shop, says("no0", "Withdrawn", user="u0", minutes_ago=60 * 24 * 2, purpose="marketing"))
+        put(shop, says("late", "Given", user="u11", minutes_ago=0, purpose="marketing"))
+        put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", **agreed) for n in range(20, 33) if n != 22))
+        personal = {"minutes_ago": LONG_AGO, "purpose": "personalisation"}
+        put(shop, *(says(f"no{n}", "Withdrawn", user=f"u{n}", **personal) for n in REFUSING))
+        put(shop, says("again", "Given", user="u21", purpose="personalisation", minutes_ago=60))
+        put(shop, preference, at_risk("manager", 20))
+        put(
+            shop, says("yes", "Given", user="agreed", purpose="marketing"), at_risk("agreed", 20), at_risk("agreed", 30)
+        )
+        run_loop(shop, NOW + timedelta(minutes=1))
+        shop.close()
+    return home
+
+
+@pytest.fixture
+def decided(decided_home, tmp_path, monkeypatch):
+    """A copy of that workspace, opened."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shutil.copytree(decided_home, tmp_path, dirs_exist_ok=True)
+    with closing(Shop.open(tmp_path / "w")) as shop:
+        yield shop
+
+
+def decisions_of(shop, users):
+    """The decision of each of these users."""
+    rows = {row["customer_id"]: row for row in shop.lake.read(DECISIONS).to_pylist()}
+    return {user: rows[initial_customer_id(token(shop, user))] for user in users}
+
+
+def consents_of(shop, *users):
+    customers = {initial_customer_id(token(shop, user)) for user in users}
+    return [row for row in shop.lake.read(CONSENTS).to_pylist() if row["customer_id"] in customers]
+
+
+def test_a_run_knows_the_preferences_a_consent_manager_sent_for_a_user(decided):
+    rows = consents_of(decided, "manager")
     found = {row["purpose"]: (row["is_granted"], row["is_latest"], row["is_of_user"]) for row in rows}
     assert found == {"marketing": (False, True, True), "analytics": (True, True, True)}
-    opened.close()
 
 
-def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
-    orders = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
-    put(shop, *orders)
-    before = {"minutes_ago": 60 * 24 * 9, "purpose": "marketing"}
-    put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", basis="consent", **before) for n in range(9)))
-    put(shop, says("no0", "Withdrawn", user="u0", minutes_ago=60 * 24 * 2, purpose="marketing"))
-    put(shop, says("late", "Given", user="u11", minutes_ago=0, purpose="marketing"))
-    policy = shop.folder / "policy.toml"
-    text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
-    policy.write_text(text.replace("assumed_purchase_uplift = 0.05", "assumed_purchase_uplift = 1.0"), encoding="utf-8")
-    opened = Shop.open(shop.folder)
-    as_of = NOW + timedelta(minutes=1)
-    run_loop(opened, as_of)
-    names = {Vault.open(opened).token("user_id", f"u{n}"): f"u{n}" for n in range(12)}
-    of = {
-        row["customer_id"]: names[row["token"]]
-        for row in opened.snapshot().query("select * from identities").to_pylist()
-    }
-    basis = {of[row["customer_id"]]: row for row in opened.lake.read(DECISIONS).to_pylist()}
-    assert {one: basis[one]["consent_basis"] for one in ("u0", "u1", "u9", "u11")} == {
+def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(decided):
+    basis = decisions_of(decided, ("u0", "u1", "u9", "u11"))
+    assert {one: row["consent_basis"] for one, row in basis.items()} == {
         "u0": "withdrawn",
         "u1": "consent",
         "u9": "unknown_refused",
         "u11": "consent",
     }
     assert [basis[one]["action"] for one in ("u0", "u9")] == ["none", "none"]
-    assert opened.lake.read(CONSENTS).num_rows == 11
-    assert opened.lake.read(INTERACTIONS).num_rows == 0
-    opened.close()
+    assert len(consents_of(decided, *(f"u{n}" for n in range(12)))) == 11
+    assert decided.lake.read(INTERACTIONS).num_rows == 0
 
 
-def test_who_refuses_personal_offers_gets_the_ordinary_one_whatever_is_known_of_them(shop):
-    put(shop, *(at_risk(n, day) for n in range(12) for day in (400, 330, 260)), at_risk(12, 9))
-    before = {"minutes_ago": 60 * 24 * 9}
-    put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", purpose="marketing", **before) for n in range(13) if n != 2))
-    refusing = (0, 1, 2, 12)
-    no = [says(f"no{n}", "Withdrawn", user=f"u{n}", purpose="personalisation", **before) for n in refusing]
-    put(shop, *no, says("again", "Given", user="u1", purpose="personalisation", minutes_ago=60))
-    policy = shop.folder / "policy.toml"
-    ordinary = '[[offers]]\nid = "all"\nkind = "reminder"\nassumed_purchase_uplift = 0.0\nis_ordinary = true\n'
-    policy.write_text(policy.read_text(encoding="utf-8") + ordinary, encoding="utf-8")
-    opened = Shop.open(shop.folder)
-    run_loop(opened, NOW + timedelta(minutes=1))
-    rows = {row["customer_id"]: row for row in opened.lake.read(DECISIONS).to_pylist()}
-    of = {n: rows[initial_customer_id(token(opened, f"u{n}"))] for n in range(13)}
-    assert {n: of[n]["action"] for n in refusing if n != 1} == {0: "all", 2: "none", 12: "all"}
-    assert [of[n]["reason"] for n in (0, 2, 12)] == ["ordinary_offer", "no_consent", "ordinary_offer"]
-    assert of[1]["reason"] != "ordinary_offer"
-    assert {of[n]["propensity"] for n in refusing if n != 1} == {1.0}
-    assert set(opened.lake.read(EXPOSURES)["action"].to_pylist()) >= {"all"}
-    opened.close()
+def test_who_refuses_personal_offers_gets_the_ordinary_one_whatever_is_known_of_them(decided):
+    of = decisions_of(decided, (f"u{n}" for n in REFUSING))
+    assert {one: row["action"] for one, row in of.items() if one != "u21"} == {
+        "u20": "all",
+        "u22": "none",
+        "u32": "all",
+    }
+    assert [of[one]["reason"] for one in ("u20", "u22", "u32")] == ["ordinary_offer", "no_consent", "ordinary_offer"]
+    assert of["u21"]["reason"] != "ordinary_offer"
+    assert {row["propensity"] for one, row in of.items() if one != "u21"} == {1.0}
+    assert set(decided.lake.read(EXPOSURES)["action"].to_pylist()) >= {"all"}
 
 
-@pytest.mark.parametrize(("purpose", "pattern"), [("marketing", "*.csv"), ("personalisation", "offers_*.csv")])
-def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_no_offer(shop, purpose, pattern):
-    days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
-    yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
-    no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose=purpose) for n in range(0, 12, 2)]
+WITHDRAWALS = (("marketing", "*.csv", range(0, 12, 2)), ("personalisation", "offers_*.csv", range(12, 24, 2)))
+
+
+def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_no_offer(shop):
+    days = [at_risk(n, day) for n in range(24) for day in DAYS_OF_ORDERS]
+    yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=LONG_AGO, purpose="marketing") for n in range(24)]
+    leaving = [(purpose, n) for purpose, _, numbers in WITHDRAWALS for n in numbers]
+    no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose=purpose) for purpose, n in leaving]
     alias = {"type": "alias", "timestamp": (NOW - timedelta(days=20)).isoformat()}
-    one = [alias | {"messageId": f"al{n}", "userId": f"x{n}", "previousId": f"u{n}"} for n in range(0, 12, 2)]
+    one = [alias | {"messageId": f"al{n}", "userId": f"x{n}", "previousId": f"u{n}"} for _, n in leaving]
     put(shop, *days, *yes, *no, *one, is_history=True)
-    policy = shop.folder / "policy.toml"
-    text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
-    policy.write_text(text.replace("assumed_purchase_uplift = 0.05", "assumed_purchase_uplift = 1.0"), encoding="utf-8")
-    opened = Shop.open(shop.folder)
+    opened = changed_policy(shop, NOBODY_HELD_OUT, OFFERS_WIN)
     run_loop(opened, NOW - timedelta(days=1))
     decided = {row["customer_id"] for row in opened.lake.read(DECISIONS).to_pylist() if row["action"] != "none"}
     reached = set(opened.lake.read(EXPOSURES)["customer_id"].to_pylist())
-    said_no = {initial_customer_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
-    assert decided & said_no
-    assert reached == decided - said_no
-    files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob(pattern))
-    assert not re.search(r"\bu(0|2|4|6|8|10)\b", files)
-    assert re.search(r"\bu(1|3|5|7|9|11)\b", files)
+    said_no = {n: initial_customer_id(token(opened, f"u{n}")) for _, n in leaving}
+    assert reached == decided - set(said_no.values())
+    for _, pattern, numbers in WITHDRAWALS:
+        assert decided & {said_no[n] for n in numbers}
+        files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob(pattern))
+        assert not re.search(rf"\bu({'|'.join(map(str, numbers))})\b", files)
+        assert re.search(rf"\bu({'|'.join(str(n + 1) for n in numbers)})\b", files)
     opened.close()
 
 
-def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
-    put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
-    run_once(shop)
-    run_loop(shop, NOW + timedelta(minutes=1))
-    tables = export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")["tables"]
+def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(decided):
+    context = RequestContext.from_name(decided, now=datetime.now(UTC))
+    tables = export_customer(context, user_id="agreed")["tables"]
     assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
     assert [consent["purpose"] for consent in tables["consents"]] == ["marketing"]
-    known = token(shop)
-    forget(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
-    assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
+    known, others = token(decided, "agreed"), decided.lake.read(CONSENTS).num_rows - 1
+    forget(context, user_id="agreed")
+    assert [one["event"] for one in history(decided.store, [known])] == [event_hash("web", "yes")]
     with pytest.raises(NotFound):
-        export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), user_id="u1")
-    assert shop.lake.read(CONSENTS).num_rows == 0
-    assert all(finding.level == "ok" for finding in doctor(shop.folder) if "consents" in finding.check)
+        export_customer(context, user_id="agreed")
+    assert (consents_of(decided, "agreed"), decided.lake.read(CONSENTS).num_rows) == ([], others)
+    assert all(finding.level == "ok" for finding in doctor(decided.folder) if "consents" in finding.check)
 
 
 def test_a_trace_says_that_nothing_was_kept_and_why(needs_analytics):

@@ -67,7 +67,7 @@ def campaign(name: str, start: datetime, offers: tuple[str, ...]) -> Campaign:
 
 
 def plan_and_send(shop: Shop, name: str, at: datetime, *, offers: tuple[str, ...]) -> CampaignPlan:
-    """Let one person plan a campaign and another one approve it; send what is due, again whenever something is."""
+    """Let one person plan a campaign and another one approve it; send what is due, again some hours after more is."""
     save_campaign(RequestContext.from_name(shop, "Ann", now=at), campaign(name, at.replace(tzinfo=None), offers))
     plan = plan_campaign(RequestContext.from_name(shop, "Ann", now=at), name)
     with pytest.raises(BadCampaign, match="Ann wrote"):
@@ -75,7 +75,7 @@ def plan_and_send(shop: Shop, name: str, at: datetime, *, offers: tuple[str, ...
     approve(RequestContext.from_name(shop, "Bo", now=at), CAMPAIGN, name)
     due: datetime | None = at
     while due is not None:
-        at = max(due, at)
+        at = max(due + timedelta(hours=6), at) if due > at else at
         due = send_campaign(RequestContext.from_name(shop, now=at), name).next_due_at
     return plan
 

@@ -99,7 +99,7 @@ def test_what_waits_in_the_inbox_is_moved_with_the_currency_of_the_first_import(
 
 
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
-    simulation = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
+    simulation = simulate(tmp_path / "simulated", customers=150, days=75, seed=3, progress=silent)
     shop = Shop.open(folder)
     done = import_files(shop, [str(simulation.events)], "patron", progress=silent, now=datetime.now(UTC))
     assert (done.read, done.stored) == (simulation.event_count, simulation.event_count)

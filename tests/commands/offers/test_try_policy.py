@@ -84,7 +84,7 @@ def test_a_dry_run_leaves_nothing_behind_and_no_offers_gain_nothing(shop, tmp_pa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     nothing = changed(shop.policy, offers=())
     runs = dry_run(
-        nothing, shop.policy, margin_share=0.45, months=1, seed=1, progress=silent, customers=150, history_days=75
+        nothing, shop.policy, margin_share=0.45, months=1, seed=1, progress=silent, customers=40, history_days=45
     )
     assert runs.candidate == DryRun(0, 0.0, 0.0)
     assert runs.today.offer_count > 0

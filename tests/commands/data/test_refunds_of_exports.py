@@ -136,22 +136,25 @@ def test_a_dated_refund_is_the_same_event_wherever_undated_ones_are_known(bring)
     assert bring("woocommerce", export, refunds_known_at="order").stored == 0
 
 
-@pytest.mark.parametrize(
-    ("subtotal", "shipping", "taxes", "total", "refunded", "returned"),
-    [
-        ("25.00", "4.90", "0", "29.90", "29.90", 2500),
-        ("25.00", "4.90", "3.99", "29.90", "10.00", 1000),  # prices with tax
-        ("20.00", "5.00", "1.60", "26.60", "26.60", 2000),
-        ("20.00", "5.00", "1.60", "26.60", "10.80", 1000),  # tax on top
-        ("20.00", "5.00", "1.60", "26.60", "24.00", 2000),
-    ],
+REFUNDS_OF_ORDERS = (
+    ("25.00", "4.90", "0", "29.90", "29.90", 2500),
+    ("25.00", "4.90", "3.99", "29.90", "10.00", 1000),  # prices with tax
+    ("20.00", "5.00", "1.60", "26.60", "26.60", 2000),
+    ("20.00", "5.00", "1.60", "26.60", "10.80", 1000),  # tax on top
+    ("20.00", "5.00", "1.60", "26.60", "24.00", 2000),
 )
-def test_a_shopify_refund_of_shipping_and_taxes_takes_no_revenue_back(
-    shop, bring, subtotal, shipping, taxes, total, refunded, returned
-):
-    row = f"#1,a@x.org,refunded,USD,{subtotal},{shipping},{taxes},{total},,0,2023-01-01 10:00:00 -0500,1,Cup,"
-    bring("shopify", SHOPIFY + row + f"{subtotal},CUP,,{refunded},web\n")
-    assert [line[3] for line in booked(shop) if line[1]] == [-returned]
+"""Subtotal, shipping, taxes, total and refund, and what of it was revenue, cents."""
+
+
+def test_a_shopify_refund_of_shipping_and_taxes_takes_no_revenue_back(shop, bring):
+    rows = [
+        f"#{number},a{number}@x.org,refunded,USD,{subtotal},{shipping},{taxes},{total},,0,2023-01-01 10:00:00 -0500,"
+        f"1,Cup,{subtotal},CUP,,{refunded},web\n"
+        for number, (subtotal, shipping, taxes, total, refunded, _) in enumerate(REFUNDS_OF_ORDERS)
+    ]
+    assert bring("shopify", SHOPIFY + "".join(rows)).rejected == 0
+    returned = {line["order_id"]: line["paid_cents"] for line in facts(shop) if line["is_refund"]}
+    assert returned == {f"#{number}": -cents for number, (*_, cents) in enumerate(REFUNDS_OF_ORDERS)}
     assert cleaned(shop)["refund_above_what_was_paid"] == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from deltalake import DeltaTable
 
 from damage import COMMANDS, DAMAGES, FAULTS, OWN_MAPPING, Matrix, finish, in_home
 from patron.collect.inbox.workspace_inbox import open_inbox
@@ -21,6 +22,7 @@ from patron.commands.data.init_workspace import create
 from patron.schema.errors import SettingsError, WorkspaceError
 from patron.schema.progress import silent
 from patron.schema.tables import SCORES
+from patron.storage.lake import lake_log
 from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import record_outbox_file
 
@@ -139,6 +141,25 @@ def test_looking_changes_nothing(w):
     assert trace() == before
     with closing(Shop.open(w)) as shop:
         assert shop.snapshot() is not None
+
+
+def test_a_table_that_the_run_left_as_it_is_is_opened_twice_and_later_once(w, monkeypatch):
+    """For its files, which are remembered, and for their rows."""
+    opened = []
+
+    def counted(folder: str, **version: int) -> DeltaTable:
+        opened.append(Path(folder).name)
+        return DeltaTable(folder, **version)
+
+    monkeypatch.setattr(lake_log, "DeltaTable", counted)
+    for most in (2, 1):
+        opened.clear()
+        doctor(w)
+        assert {name: opened.count(name) for name in ("events", "orders", "scores")} == {
+            "events": most,
+            "orders": most,
+            "scores": most,
+        }
 
 
 def test_a_damaged_inbox_is_found(w):

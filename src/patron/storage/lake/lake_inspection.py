@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import Table
 from patron.storage.lake.lake import Lake
+from patron.storage.lake.lake_log import files_of
 
 
 class Inspector(Lake):
@@ -16,9 +17,10 @@ class Inspector(Lake):
 
         Raises LakeDamaged when the log itself is damaged, WorkspaceError when the pinned version is gone.
         """
-        versions = {None} if pinned is None else {None, pinned}
+        # why: mostly the newest version is the pinned one, and to open it again takes as long as to verify its files
+        commits = {self.verifier.verified_commit(table), self.verifier.verified_commit(table, pinned)}
         return self.verifier.damaged_files(
-            table, {path for version in versions for path in self._delta(table, version).file_uris()}
+            table, {path for commit in commits if commit for path in files_of(self.path(table), commit)}
         )
 
     def row_counts(self, table: Table) -> dict[Path, tuple[int, int]]:

@@ -1,5 +1,7 @@
 """From what a shop's client sends to customers, and back: a link is made, seen, undone."""
 
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from patron.govern.vault import Vault
 from patron.schema.data.raw_events import raw_events_table
 from patron.schema.errors import NotFound
 from patron.storage.runs.runs import Run
+from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,13 +29,27 @@ MESSAGES = (
 )
 
 
+@pytest.fixture(scope="module")
+def linked_home(new_home, tmp_path_factory):
+    """A home whose workspace has received the messages, one after the other."""
+    home = tmp_path_factory.mktemp("linked")
+    shutil.copytree(new_home, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        with closing(Shop.open(home / "w")) as shop:
+            for n, message in enumerate(MESSAGES):
+                at = NOW + timedelta(minutes=n)
+                row = raw_event_of({"messageId": f"m{n}", "timestamp": at.isoformat(), **message})
+                load_events(shop, raw_events_table([row]), source="web", known="received", received_at=at)
+    return home
+
+
 @pytest.fixture
-def shop(shop):
-    for n, message in enumerate(MESSAGES):
-        at = NOW + timedelta(minutes=n)
-        row = raw_event_of({"messageId": f"m{n}", "timestamp": at.isoformat(), **message})
-        load_events(shop, raw_events_table([row]), source="web", known="received", received_at=at)
-    return shop
+def shop(linked_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shutil.copytree(linked_home, tmp_path, dirs_exist_ok=True)
+    with closing(Shop.open(tmp_path / "w")) as shop:
+        yield shop
 
 
 def customers(shop, after_days):

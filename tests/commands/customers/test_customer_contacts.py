@@ -1,6 +1,8 @@
 """Who customers are: masked for everybody, revealed to whom the audit log names, and searchable by their names."""
 
 import json
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -31,6 +33,7 @@ from patron.schema.table_definition import TIME
 from patron.schema.tables import BY_NAME
 from patron.service.customer_search import find_by_text
 from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
+from patron.storage.shop import Shop
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 AGENT = Actor("Ada (user 0a)", rights_of_user([Role.SERVICE_AGENT]), user_id="0a")
@@ -85,17 +88,31 @@ def customer_of(shop, user):
     return initial_customer_id(Vault.open(shop).token("user_id", user))
 
 
+@pytest.fixture(scope="module")
+def known_home(new_home, tmp_path_factory):
+    """A home whose workspace knows these people."""
+    home = tmp_path_factory.mktemp("known")
+    shutil.copytree(new_home, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        with closing(Shop.open(home / "w")) as shop:
+            send(shop, PEOPLE)
+            vault = Vault.open(shop)
+            rows = [
+                {"token": token, "customer_id": initial_customer_id(token), "is_user": True, "known_at": AT}
+                for token in (vault.token("user_id", user) for user in PEOPLE)
+            ]
+            table = BY_NAME["identities"]
+            shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
+    return home
+
+
 @pytest.fixture
-def known_shop(shop):
-    send(shop, PEOPLE)
-    vault = Vault.open(shop)
-    rows = [
-        {"token": token, "customer_id": initial_customer_id(token), "is_user": True, "known_at": AT}
-        for token in (vault.token("user_id", user) for user in PEOPLE)
-    ]
-    table = BY_NAME["identities"]
-    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
-    return shop
+def known_shop(known_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shutil.copytree(known_home, tmp_path, dirs_exist_ok=True)
+    with closing(Shop.open(tmp_path / "w")) as shop:
+        yield shop
 
 
 def test_contacts_are_the_latest_that_were_sent_and_those_that_messages_go_to(known_shop):

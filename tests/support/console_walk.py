@@ -20,6 +20,9 @@ RAW_TEXT = """() => { const out = [], walk = document.createTreeWalker(document.
 """Texts that are seen, without code and what names its own language."""
 PARTS = "[...document.querySelectorAll('h2, form')].map(e => e.id).join()"
 """What is on a page: another form of the same address is looked at, too."""
+EXAMINE = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
+  .map(one => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`)"""
+"""What axe finds, without all that it found in order."""
 ENGLISH = re.compile(r"[A-Za-z][a-z']+(?:[ ,]+[A-Za-z']{2,}){2,}")
 """Three English words in a row, which no Chinese page says by itself."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]+")
@@ -232,12 +235,20 @@ class Walk:
                 yield text
 
 
+def bring_axe(context: Any) -> None:
+    """Let every page of a browser's context have axe from the start, where each is examined: sent once, not by page."""
+    from axe_playwright_python.base import AXE_SCRIPT  # noqa: PLC0415 - needs the browser
+
+    context.add_init_script(script=AXE_SCRIPT)
+
+
 def violations(page: Any) -> list[str]:
     """What keeps somebody from using a page, by axe."""
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
+    from axe_playwright_python.base import AXE_SCRIPT  # noqa: PLC0415 - needs the browser
 
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    return page.evaluate(EXAMINE)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.console_walk import violations
 
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
@@ -29,13 +30,6 @@ def page(chromium):
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     yield opened
     opened.close()
-
-
-def violations(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
-
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

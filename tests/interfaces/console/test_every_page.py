@@ -7,7 +7,8 @@ import os
 from itertools import cycle
 
 import httpx
-from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED, violations
+from tests.interfaces.console.test_browser import DRAWN, HIDDEN, SQUEEZED
+from tests.support.console_walk import bring_axe, violations
 from tests.support.shops.furnished_shop import furnished_shop
 
 from patron.interfaces.charts.chart import NARROW
@@ -59,6 +60,7 @@ def test_every_page_is_accessible_quiet_and_fits_a_phone(made_shop, chromium, tm
         for locale, theme in COMBINATIONS:
             contexts[locale, theme] = context = chromium.new_context(color_scheme=theme)
             context.add_cookies([furnished.cookie])
+            bring_axe(context)
         pages = {key: context.new_page() for key, context in contexts.items()}
         complaints = {key: console_errors(page) for key, page in pages.items()}
         turns = cycle(COMBINATIONS)

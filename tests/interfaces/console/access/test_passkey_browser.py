@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.console_walk import violations
 
 from patron.commands.access.manage_users import setup_path
 from patron.interfaces.console.screenshots import served
@@ -65,9 +66,3 @@ def walk(page, shop, at, locale):
     page.locator(".callout.danger").wait_for()
     assert page.url == f"{at}/sign-in/passkey", "what was removed here, the device still offers"
     assert [problem for problem in problems if "401" not in problem] == []
-
-
-def violations(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
-
-    return [violation["id"] for violation in Axe().run(page).response["violations"]]

@@ -45,6 +45,8 @@ class Server:
 
     def __init__(self, folder):
         self.folder = folder
+        self.shop = Shop.open(folder)
+        """What tests make keys with, next to the server."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -94,6 +96,7 @@ def server(tmp_path_factory):
     running.client.close()
     running.reader.close()
     running.stop()
+    running.shop.close()
     if before is None:
         del os.environ["XDG_CONFIG_HOME"]
     else:
@@ -110,11 +113,14 @@ def shared_key(server):
     return made_key(server, "shared")
 
 
+@pytest.fixture(scope="module")
+def key_of(server):
+    """A key of each kind, for tests that only ask what it opens."""
+    return {kind: made_key(server, "roles", kind) for kind in ("read", "write", "secret")}
+
+
 def made_key(server, source, kind="write"):
-    shop = Shop.open(server.folder)
-    created = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), source[:60], kind)
-    shop.close()
-    return created.key
+    return create_key(RequestContext.from_name(server.shop, now=datetime.now(UTC)), source[:60], kind).key
 
 
 def message(event_id="m1", **changes):
@@ -175,7 +181,7 @@ def test_a_message_that_is_not_stored_is_never_called_a_success(server, shared_k
 
 
 def test_a_key_that_expired_or_may_not_send_stores_nothing(server):
-    shop, now = Shop.open(server.folder), datetime.now(UTC)
+    shop, now = server.shop, datetime.now(UTC)
     late = create_key(RequestContext.from_name(shop, now=now - timedelta(days=1)), "late", "secret", days=1).key
     narrow = create_key(RequestContext.from_name(shop, now=now), "narrow", "secret", scopes=["read:overview"]).key
     used = create_key(RequestContext.from_name(shop, now=now), "used", "secret", scopes=["act:storefront"])
@@ -184,7 +190,6 @@ def test_a_key_that_expired_or_may_not_send_stores_nothing(server):
     while (key := next(one for one in list_keys(shop) if one.key_id == used.key_id)).used_at is None:
         assert time.monotonic() < until, "the use of a key is written soon"
         time.sleep(0.05)
-    shop.close()
     assert now - timedelta(hours=1) < key.used_at <= datetime.now(UTC)
     assert (key.used_at.minute, key.used_at.second) == (0, 0)
 
@@ -317,11 +322,9 @@ def test_an_encoding_that_is_read_is_inflated(server, shared_key, encoding):
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_address_that_a_program_misspells_is_answered_in_json(server, key, method, path):
-    with httpx.Client(timeout=30) as client:
-        answer = client.request(
-            method, server.address + path, content=b"{}", headers={"authorization": f"Bearer {key}"}
-        )
+def test_an_address_that_a_program_misspells_is_answered_in_json(server, shared_key, method, path):
+    headers = {"authorization": f"Bearer {shared_key}"}
+    answer = server.client.request(method, server.address + path, content=b"{}", headers=headers)
     assert answer.status_code == 404
     assert answer.json().keys() == REFUSAL
 
@@ -503,8 +506,8 @@ def status_of(server, path, header):
 
 
 @pytest.mark.parametrize("path", [*READ, *LOOKUPS])
-def test_what_is_read_is_read_with_a_read_or_secret_key(server, path):
-    read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
+def test_what_is_read_is_read_with_a_read_or_secret_key(server, key_of, path):
+    read, write, secret = key_of["read"], key_of["write"], key_of["secret"]
     basic = "Basic " + b64encode(f"{read}:".encode()).decode()
     answered = status_of(server, path, f"Bearer {read}")
     assert answered in {200, 404, 422}
@@ -518,12 +521,10 @@ def test_what_is_read_is_read_with_a_read_or_secret_key(server, path):
 def test_a_key_that_was_revoked_reads_nothing(server):
     key = made_key(server, "gone", "read")
     assert status_of(server, "/version", f"Bearer {key}") == 200
-    shop = Shop.open(server.folder)
     revoke_key(
-        RequestContext.from_name(shop, now=datetime.now(UTC)),
-        next(one.key_id for one in list_keys(shop) if one.source == "gone"),
+        RequestContext.from_name(server.shop, now=datetime.now(UTC)),
+        next(one.key_id for one in list_keys(server.shop) if one.source == "gone"),
     )
-    shop.close()
     assert status_of(server, "/version", f"Bearer {key}") == 401
 
 
@@ -597,18 +598,18 @@ PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 
 
 @pytest.mark.parametrize("path", PEOPLE)
-def test_what_concerns_one_person_needs_a_secret_key(server, path):
+def test_what_concerns_one_person_needs_a_secret_key(server, key_of, path):
     def status_of(credentials):
         headers = {"authorization": f"Bearer {credentials}"} if credentials else {}
         return server.client.post(path, json={"user_id": "nobody"}, headers=headers).status_code
 
-    read, write, secret = (made_key(server, "people", kind) for kind in ("read", "write", "secret"))
-    assert [status_of(one) for one in ("", "pk_secret_wrong", read, write, secret)] == [401, 401, 403, 403, 404]
+    refused = [status_of(one) for one in ("", "pk_secret_wrong", key_of["read"], key_of["write"])]
+    assert [*refused, status_of(key_of["secret"])] == [401, 401, 403, 403, 404]
 
 
 @pytest.mark.parametrize("body", [{}, {"user_id": "a", "email": "b"}, {"user_id": " "}, {"name": "x"}, {"user_id": 7}])
-def test_a_person_is_identified_in_exactly_one_way(server, body):
-    headers = {"authorization": f"Bearer {made_key(server, 'people', 'secret')}"}
+def test_a_person_is_identified_in_exactly_one_way(server, key_of, body):
+    headers = {"authorization": f"Bearer {key_of['secret']}"}
     assert server.client.post("/api/people/forget", json=body, headers=headers).status_code == 422
 
 

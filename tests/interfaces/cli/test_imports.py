@@ -7,8 +7,12 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import json
+import os
+import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import typer
@@ -27,30 +31,45 @@ LEARN = frozenset(
 """Commands that fit or load models, or run the loop."""
 DRAW = frozenset(("digests preview", "report", "serve"))
 """Commands that make pages."""
-RUN = """
-import sys
-from patron.__main__ import main
-heavy = sys.stdin.read().split()
-sys.argv = ["patron", *sys.argv[1:]]
-try:
-    main()
-except SystemExit as end:
-    sys.stderr.write("\\n" + " ".join(name for name in heavy if name in sys.modules))
-    raise
-"""
-COLLECT = """
-import importlib, sys
-from patron.__main__ import import_sparingly
+SERVER = """
+import importlib, json, os, sys
+from patron.__main__ import import_sparingly, main
 import_sparingly()
-before = set()
-for line in sys.stdin.read().splitlines():
-    command, _, modules = line.partition(": ")
-    for module in modules.split():
-        importlib.import_module(module)
-    loaded = {name for name in sys.argv[1:] if name in sys.modules}
-    if loaded - before:
-        print(f"{command}: {' '.join(sorted(loaded - before))}")
-    before |= loaded
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+answers = os.dup(1)
+os.dup2(2, 1)
+
+def run(arguments):
+    sys.argv = ["patron", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+
+def collect(imported, heavy):
+    first_needed, before = {}, set()
+    for command, modules in imported.items():
+        for module in modules:
+            importlib.import_module(module)
+        loaded = {name for name in heavy if name in sys.modules}
+        if loaded - before:
+            first_needed[command] = sorted(loaded - before)
+        before |= loaded
+    return first_needed
+
+for line in sys.stdin:
+    arguments, heavy = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        if isinstance(arguments, list):
+            answer = [run(arguments), [name for name in heavy if name in sys.modules]]
+        else:
+            answer = collect(arguments, heavy)
+        os.write(answers, json.dumps(answer).encode() + b"\\n")
+        os._exit(0)
+    if os.waitpid(pid, 0)[1]:
+        sys.exit("a command failed")
 """
 
 
@@ -92,23 +111,56 @@ def is_module(name: str) -> bool:
     return parent is not None and parent.submodule_search_locations is not None and bool(importlib.util.find_spec(name))
 
 
-def loaded_by(commands: dict[str, object], *modules: str) -> str:
-    """Which of some modules the imports of commands load: a line for each command that is the first to need one."""
-    lines = "\n".join(f"{name}: {' '.join(imported_by(function))}" for name, function in commands.items())
-    done = subprocess.run(
-        [sys.executable, "-c", COLLECT, *modules], input=lines, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+class Commands:
+    """Starts commands as processes of their own, which begin with some modules instead of importing them each."""
+
+    def __init__(self, *modules: str, **environment: str) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.server = subprocess.Popen([sys.executable, "-c", SERVER, *modules], env=os.environ | environment, **pipes)
+
+    def close(self) -> None:
+        self.server.stdin.close()
+        self.server.wait(60)
+        self.server.stdout.close()
+
+    def run(self, *arguments: str) -> set[str]:
+        """Run a command; return which of the heavy modules its process had in the end."""
+        code, loaded = self._ask(arguments, (*NEVER, *OF_LEARNERS, *OF_PAGES, *OF_DATA))
+        assert code == 0, arguments
+        return set(loaded)
+
+    def loaded_by(self, commands: dict[str, object], *heavy: str) -> dict[str, list[str]]:
+        """Which of some modules the imports of commands load, by the command that is the first to need one."""
+        return self._ask({name: imported_by(function) for name, function in commands.items()}, heavy)
+
+    def _ask(self, *question: object) -> Any:
+        self.server.stdin.write(json.dumps(question) + "\n")
+        self.server.stdin.flush()
+        return json.loads(self.server.stdout.readline())
 
 
-def test_only_who_learns_or_draws_imports_what_that_takes():
+@pytest.fixture(scope="module")
+def home(new_home, tmp_path_factory):
+    """A folder with a new workspace and its key."""
+    return shutil.copytree(new_home, tmp_path_factory.mktemp("light") / "home")
+
+
+@pytest.fixture(scope="module")
+def commands(home):
+    """Commands whose processes have the lake and the store from the start, which nearly all of them need."""
+    started = Commands(*OF_DATA, XDG_CONFIG_HOME=str(home / "config"))
+    yield started
+    started.close()
+
+
+def test_only_who_learns_or_draws_imports_what_that_takes(commands):
     light = {name: function for name, function in COMMANDS.items() if name not in LEARN | DRAW}
-    assert loaded_by(light, *NEVER, *OF_LEARNERS, *OF_PAGES) == ""
+    assert commands.loaded_by(light, *NEVER, *OF_LEARNERS, *OF_PAGES) == {}
 
 
-def test_a_run_imports_what_learns_only_when_it_learns():
-    assert loaded_by({"run": COMMANDS["run"]}, *NEVER, *OF_LEARNERS[:3], *OF_LEARNERS[4:], *OF_IMPORTS) == ""
+def test_a_run_imports_what_learns_only_when_it_learns(commands):
+    heavy = (*NEVER, *OF_LEARNERS[:3], *OF_LEARNERS[4:], *OF_IMPORTS)
+    assert commands.loaded_by({"run": COMMANDS["run"]}, *heavy) == {}
 
 
 def test_a_command_has_lightgbm_without_scikit_learn_and_both_where_it_imports_both():
@@ -126,37 +178,24 @@ import sklearn
     assert done.returncode == 0, done.stderr
 
 
-def test_who_draws_imports_no_learner():
+def test_who_draws_imports_no_learner(commands):
     drawing = {name: COMMANDS[name] for name in DRAW}
-    assert loaded_by(drawing, *NEVER, *OF_LEARNERS) == ""
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("light") / "shop"
-    run("init", str(folder))
-    return folder
-
-
-def run(*arguments: str) -> set[str]:
-    """Run a command; return which of the heavy modules its process had in the end."""
-    heavy = (*NEVER, *OF_LEARNERS, *OF_PAGES, *OF_DATA)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], input=" ".join(heavy), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.splitlines()[-1].split())
+    assert commands.loaded_by(drawing, *NEVER, *OF_LEARNERS) == {}
 
 
 @pytest.mark.parametrize("command", ["sql", "segment list", "doctor", "campaign list", "audit verify", "policy show"])
-def test_a_command_that_reads_runs_without_learners(workspace, command):
-    loaded = run(*command.split(), "--workspace", str(workspace))
+def test_a_command_that_reads_runs_without_learners(commands, home, command):
+    loaded = commands.run(*command.split(), "--workspace", str(home / "w"))
     assert loaded <= set(OF_DATA), "the lake and the store are all it opens"
 
 
-def test_a_query_without_tables_runs_without_learners(workspace):
-    assert run("sql", "select 1", "--workspace", str(workspace)) <= set(OF_DATA)
+def test_a_query_without_tables_runs_without_learners(commands, home):
+    assert commands.run("sql", "select 1", "--workspace", str(home / "w")) <= set(OF_DATA)
 
 
 def test_what_opens_no_workspace_loads_no_engine():
-    assert run("mappings") == set()
+    lone = Commands()
+    try:
+        assert lone.run("mappings") == set()
+    finally:
+        lone.close()

@@ -9,6 +9,7 @@ import httpx
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron import understand
 from patron.answers.customers.customer_list import CustomerQuery, find_customers
@@ -155,25 +156,53 @@ def test_the_report_says_it(young, tmp_path):
     assert "Not enough history yet: value from 30 Aug 2024" in path.read_text(encoding="utf-8")
 
 
-def test_the_command_line_says_it(young, patron, monkeypatch):
-    monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+@pytest.fixture(scope="module")
+def later(young, patron, tmp_path_factory):
+    """A copy of the shop in which the command line ran again a day later, and what it printed."""
+    folder = copy_workspace(young.shop.folder, tmp_path_factory.mktemp("later") / "w")
+    ran = patron("run", "--as-of", "2024-05-09", "--workspace", folder)
+    shop = Shop.open(folder)
+    yield SimpleNamespace(shop=shop, ran=ran)
+    shop.close()
+
+
+def test_the_command_line_says_it(young, later, patron):
     total = patron("scores", "--total", "--workspace", young.shop.folder)
     assert total.code == 1
     assert "not enough history yet: value from 2024-08-30" in total.message
-    ran = patron("run", "--as-of", "2024-05-08", "--workspace", young.shop.folder)
-    assert "not enough history yet: churn from 2024-08-30" in ran.out
-    assert "customers whose outcome is known" not in ran.out
-    assert "last_90_days" not in ran.out
+    assert "not enough history yet: churn from 2024-08-30" in later.ran.out
+    assert "customers whose outcome is known" not in later.ran.out
+    assert "last_90_days" not in later.ran.out
+
+
+def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(later):
+    counts = last_run(later.shop).query(
+        "select run_id, count(*) filter (lifecycle_stage = 'at_risk') as at_risk from segments group by 1 order by 1"
+    )
+    assert counts.to_pydict() == {"run_id": ["2024-05-08", "2024-05-09"], "at_risk": [0, 0]}
+    with served(later.shop) as address:
+        for path in ("/", "/overview"):
+            assert httpx.get(address + path, timeout=30).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def shop_of_two(tmp_path_factory):
+    """A shop with facts of two customers who ordered in its first week."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+        shop = Shop.create(tmp_path_factory.mktemp("two") / "w")
+        load(shop, ("a", 0), ("b", (AS_OF - OPENED).days))
+        build_facts(stage_view(shop, understand, run=Run.at(AS_OF)))
+        yield shop
+        shop.close()
 
 
 @pytest.fixture
-def view_of(shop):
+def view_of(shop_of_two):
     """A stage view of a run of customers who ordered at some time, with these scores of value."""
 
-    def view(as_of, values, *, is_checked=False, last_order_at=AS_OF):
-        run = Run.at(as_of)
-        load(shop, ("a", 0), ("b", (last_order_at - OPENED).days))
-        build_facts(stage_view(shop, understand, run=Run.at(AS_OF)))
+    def view(as_of, values, *, is_checked=False):
+        shop, run = shop_of_two, Run.at(as_of)
         base = {"run_id": run.run_id, "as_of": as_of, "question": "value", "model_version": "m"}
         rows = [base | {"customer_id": f"c{n}", "value": value} for n, value in enumerate(values)]
         shop.lake.replace(SCORES, pa.Table.from_pylist(rows, SCORES.schema()), part=run.run_id)

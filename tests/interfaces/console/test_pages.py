@@ -6,7 +6,6 @@ import re
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import httpx
@@ -19,7 +18,6 @@ from markupsafe import escape
 from patron.answers.customers.customer_list import CustomerQuery, find_customers
 from patron.answers.customers.customer_profile import customer_card
 from patron.answers.models.repeat_purchase import repeat_purchase
-from patron.collect.loader import load_events
 from patron.govern.vault import Vault
 from patron.interfaces import http
 from patron.interfaces.charts.chart import WIDE
@@ -31,7 +29,6 @@ from patron.interfaces.http.server.collector_protocol import BODY_KIND_BY_PATH, 
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.run import run_loop
 from patron.schema import errors
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.tables import IDENTITIES, REPEAT_PURCHASE_MODELS, SHOP_FORECASTS
@@ -540,21 +537,6 @@ def test_a_list_of_a_new_shop_with_nothing_in_it_skips_no_level_of_headings(shop
             levels = [int(level) for level in re.findall(r"<h([1-6])\b", one.get(path).text)]
             assert 1 in levels, path
             assert all(below <= above + 1 for above, below in pairwise([1, *levels])), path
-
-
-def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):
-    orders = {
-        "event_id": [f"o{n}" for n in range(60)],
-        "name": ["Order Completed"] * 60,
-        "occurred_at": [datetime(2024, 5, 1 + n % 20, 12, tzinfo=UTC) for n in range(60)],
-        "user_id": [f"u{n % 20}" for n in range(60)],
-        "revenue_cents": [1000 + n for n in range(60)],
-    }
-    load_events(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
-    for day in (22, 23):
-        run_loop(shop, datetime(2024, 5, day, tzinfo=UTC))
-    with served(shop) as address:
-        assert httpx.get(address, timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import closing
 from datetime import UTC, datetime
@@ -324,25 +325,64 @@ def test_only_a_demo_is_served_without_a_sign_in(patron, home):
     assert "is not a demo" in ran.err
 
 
+SERVERS = """
+import os, signal, sys
+import patron.interfaces.http.server.server
+from patron.__main__ import main
+# why: a shell that runs the tests in the background makes its children ignore an interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for line in sys.stdin:
+    out, err = line.split()
+    pid = os.fork()
+    if pid == 0:
+        for number, place in ((1, out), (2, err)):
+            os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT), number)
+        main()
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+"""Starts what its arguments say, once for each line: what a server imports is imported once for all of them."""
+
+
+@pytest.fixture(scope="module")
+def servers(home):
+    command = [sys.executable, "-c", SERVERS, "serve", "--port", "0", "--workspace", str(home / "w")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = subprocess.Popen(command, env=dict(os.environ), **pipes)
+    yield started
+    started.stdin.close()
+    started.wait(60)
+    started.stdout.close()
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
-    # why: a shell that runs the tests in the background makes its children ignore an interrupt
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import patron.__main__ as patron"
-    command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+def test_serve_answers_on_a_free_port_until_it_is_stopped(home, servers, tmp_path, how, code):
     with closing(Shop.open(home / "w")) as shop:
         key = create_key(RequestContext.from_name(shop, now=datetime.now(UTC)), "crm", "read").key
-    server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
+    out, err = tmp_path / "out", tmp_path / "err"
+    servers.stdin.write(f"{out} {err}\n")
+    servers.stdin.flush()
+    pid = int(servers.stdout.readline())
     try:
-        address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+        address = announced(out)
         answers = {path: fetched(address + path, key) for path in ("/health", "/api/overview")}
     finally:
-        server.send_signal(how)
-        _, err = server.communicate(timeout=60)
+        os.kill(pid, how)
+        stopped = int(servers.stdout.readline())
     assert answers["/health"]["run_id"] == AS_OF
     assert answers["/api/overview"]["run_id"] == AS_OF
-    assert "Traceback" not in err
-    assert server.returncode == code, err
+    assert "Traceback" not in err.read_text()
+    assert stopped == code, err.read_text()
+
+
+def announced(out: Path) -> str:
+    """The address that a server prints when it has started."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if out.exists() and (said := re.search(r"http://127\.0\.0\.1:\d+(?=/)", out.read_text())):
+            return said[0]
+        time.sleep(0.05)
+    raise TimeoutError(out)
 
 
 def fetched(address: str, key: str):

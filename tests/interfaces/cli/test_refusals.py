@@ -277,7 +277,7 @@ import contextlib, io, json, subprocess, sys
 from pathlib import Path
 from patron.interfaces.cli import main
 disk = Path(sys.argv[1])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
 
 def patron(*args):
     out, code = io.StringIO(), 0
@@ -311,7 +311,7 @@ def test_a_full_disk_is_reported_and_the_import_is_completed_when_there_is_room(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "mine.toml").write_text(MAPPING)
     (tmp_path / "disk").mkdir()
-    rows = "".join(f"customer {n},2024-01-{n % 28 + 1:02},1,1,\n" for n in range(20_000))
+    rows = "".join(f"customer {n},2024-01-{n % 28 + 1:02},1,1,\n" for n in range(8_000))
     (tmp_path / "big.csv").write_text(HEADER + rows)
     command = ["unshare", "-r", "-m", sys.executable, "-c", FULL_DISK, str(tmp_path / "disk")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -322,6 +322,6 @@ def test_a_full_disk_is_reported_and_the_import_is_completed_when_there_is_room(
     assert "Free some space" in first[1]
     assert second[0] == 0, second
     summary = json.loads(second[1])
-    assert (summary["read"], summary["rejected"]) == (20_000, 0)
-    assert summary["stored"] + summary["duplicate"] == 20_000
+    assert (summary["read"], summary["rejected"]) == (8_000, 0)
+    assert summary["stored"] + summary["duplicate"] == 8_000
     assert looked[0] == 0, looked

@@ -17,17 +17,15 @@ RULES = SendRules(
     {"old": "offer_unavailable"},
 )
 WORST = MessageFacts(
-    *(
-        ConsentAnswer(is_granted=False),
-        "e_1",
-        True,
-        True,
-        True,
-        True,
-        False,
-        ZoneInfo("UTC"),
-        (AT - timedelta(days=1),),
-    ),
+    consent=ConsentAnswer(is_granted=False),
+    contact="e_1",
+    is_suppressed=True,
+    has_message=True,
+    is_topic_withdrawn=True,
+    is_holdout=True,
+    is_planned=False,
+    zone=ZoneInfo("UTC"),
+    sent_times=(AT - timedelta(days=1),),
     offer="old",
     cost_cents=500.0,
 )

@@ -25,23 +25,29 @@ class ConsentAnswer:
     """Hash of the consent event in the ledger."""
 
 
-@dataclass(frozen=True)
-class MessageFacts:
-    """What is known of one message and the customer it is for."""
+@dataclass(frozen=True, kw_only=True)
+class CustomerFacts:
+    """What is known of a customer, whatever the message."""
 
     consent: ConsentAnswer
     contact: str | None
     """Blind index of the address; None where no address is known."""
     is_suppressed: bool
-    has_message: bool
-    """Whether the address has had this campaign's message, as that of another customer or of one who merged."""
     is_topic_withdrawn: bool
-    is_holdout: bool
-    is_planned: bool
     zone: ZoneInfo
     """The customer's clock."""
     sent_times: tuple[datetime, ...] = ()
     """When messages went to the customer lately, over all channels and campaigns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageFacts(CustomerFacts):
+    """What is known of one message and the customer it is for."""
+
+    has_message: bool
+    """Whether the address has had this campaign's message, as that of another customer or of one who merged."""
+    is_holdout: bool
+    is_planned: bool
     offer: str = ""
     """Id of the offer; empty without one."""
     cost_cents: float = 0.0
@@ -94,6 +100,8 @@ class Verdict:
 SEND = Verdict()
 HALF_A_CENT = 0.5
 Check = Callable[[MessageFacts, SendRules, Allowance, datetime], Verdict]
+CustomerCheck = Callable[[CustomerFacts, SendRules, datetime], Verdict]
+"""A check that asks nothing of the message."""
 
 
 def check(facts: MessageFacts, rules: SendRules, allowance: Allowance, at: datetime) -> Verdict:
@@ -109,17 +117,17 @@ def check(facts: MessageFacts, rules: SendRules, allowance: Allowance, at: datet
     return SEND
 
 
-def _consent(facts: MessageFacts, rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:
+def _consent(facts: CustomerFacts, rules: SendRules, _at: datetime) -> Verdict:
     return SEND if rules.consent.allows(is_granted=facts.consent.is_granted) else Verdict("no_consent")
 
 
-def _suppression(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:
+def _suppression(facts: CustomerFacts, _rules: SendRules, _at: datetime) -> Verdict:
     if facts.contact is None:
         return Verdict("no_address")
     return Verdict("suppressed") if facts.is_suppressed else SEND
 
 
-def _topic(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at: datetime) -> Verdict:
+def _topic(facts: CustomerFacts, _rules: SendRules, _at: datetime) -> Verdict:
     return Verdict("topic_withdrawn") if facts.is_topic_withdrawn else SEND
 
 
@@ -134,12 +142,12 @@ def _address(facts: MessageFacts, _rules: SendRules, _allowance: Allowance, _at:
     return Verdict("same_address") if facts.has_message else SEND
 
 
-def _quiet_hours(facts: MessageFacts, rules: SendRules, _allowance: Allowance, at: datetime) -> Verdict:
+def _quiet_hours(facts: CustomerFacts, rules: SendRules, at: datetime) -> Verdict:
     until = next_allowed(at, facts.zone, rules.messages.quiet)
     return Verdict("quiet_hours", until) if until > at else SEND
 
 
-def _caps(facts: MessageFacts, rules: SendRules, _allowance: Allowance, at: datetime) -> Verdict:
+def _caps(facts: CustomerFacts, rules: SendRules, at: datetime) -> Verdict:
     until = capped_until(facts.sent_times, at, rules.messages.caps)
     return Verdict("capped", until) if until else SEND
 
@@ -156,5 +164,24 @@ def _offer(facts: MessageFacts, rules: SendRules, allowance: Allowance, _at: dat
     return Verdict("offer_out_of_stock") if allowance.stock.get(facts.offer, 1.0) < 1 else SEND
 
 
-CHECKS: tuple[Check, ...] = (_consent, _suppression, _topic, _holdout, _address, _quiet_hours, _caps, _budget, _offer)
+def _of_customer(customer_check: CustomerCheck) -> Check:
+    return lambda facts, rules, _allowance, at: customer_check(facts, rules, at)
+
+
+CHECKS: tuple[Check, ...] = (
+    *map(_of_customer, (_consent, _suppression, _topic)),
+    _holdout,
+    _address,
+    *map(_of_customer, (_quiet_hours, _caps)),
+    _budget,
+    _offer,
+)
 """The order of checks."""
+LASTING_CHECKS: tuple[CustomerCheck, ...] = (_consent, _suppression, _topic, _caps)
+"""Checks of a customer that the next morning does not lift."""
+
+
+def lasting_obstacle(facts: CustomerFacts, rules: SendRules, at: datetime) -> str:
+    """Code of the first check that keeps every message from a customer; empty where none does."""
+    reasons = (forbids(facts, rules, at).reason for forbids in LASTING_CHECKS)
+    return next(filter(None, reasons), "")

@@ -298,7 +298,7 @@ def test_a_result_that_breaks_its_table_is_refused_and_leaves_no_file(lake, sql,
 
 def test_fractions_do_not_become_whole_numbers_by_the_way(lake):
     sql = "select 'p' as product_id, 1.5::double as price_cents, timestamptz '2024-01-01' as known_at"
-    with pytest.raises(InvalidTable, match=r"fractions in the whole numbers \['price_cents'\]"):
+    with pytest.raises(InvalidTable, match=r"fractions in the whole numbers price_cents"):
         lake.replace_by_query(PRODUCTS, DuckEngine(), sql, {})
 
 

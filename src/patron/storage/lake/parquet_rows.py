@@ -30,7 +30,7 @@ def declared_rows(table: Table, source_schema: pa.Schema, sql: str, part: str | 
         f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)
     ]
     if lossy:
-        raise InvalidTable(FRACTIONS(names=lossy), where=table.name, todo=ROUND_IN_QUERY)
+        raise InvalidTable(FRACTIONS(names=", ".join(lossy)), where=table.name, todo=ROUND_IN_QUERY)
     columns = ", ".join(
         f'cast({f"q.{f.name}" if f.name in source_schema.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
         for f in schema

@@ -114,7 +114,9 @@ class PinnedTables:
 
     def _declared(self, name: str) -> Table:
         if name not in self.names:
-            raise WorkspaceError(STAGE_MAY_NOT_READ(names=sorted(self.names), name=name), todo=DECLARE_IN_READS)
+            raise WorkspaceError(
+                STAGE_MAY_NOT_READ(names=", ".join(sorted(self.names)), name=name), todo=DECLARE_IN_READS
+            )
         return BY_NAME[name]
 
 

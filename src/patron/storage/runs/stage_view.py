@@ -188,14 +188,14 @@ class StageView:
     def capability(self, name: str) -> Any:
         """What the run hands in under a name, such as the vault. Raises WorkspaceError for an undeclared one."""
         if name not in self._capabilities:
-            what = STAGE_MAY_NOT_USE(names=sorted(self._capabilities), name=name)
+            what = STAGE_MAY_NOT_USE(names=", ".join(sorted(self._capabilities)), name=name)
             raise WorkspaceError(what, todo=DECLARE_IN_READS)
         return self._capabilities[name]
 
     def _writable(self, name: str) -> tuple[Table, str | None]:
         """The table, and the part of it that belongs to this run. Raises WorkspaceError for another stage's."""
         if name not in self._writes or name not in BY_NAME:
-            what = STAGE_MAY_NOT_WRITE(names=sorted(self._writes), name=name)
+            what = STAGE_MAY_NOT_WRITE(names=", ".join(sorted(self._writes)), name=name)
             raise WorkspaceError(what, todo=DECLARE_IN_WRITES)
         table = BY_NAME[name]
         return table, self.run.run_id if table.partition_by == "run_id" else None

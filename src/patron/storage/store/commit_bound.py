@@ -9,11 +9,13 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from patron.schema.common_sentences import DAMAGED_CONTENT
+from patron.schema.common_sentences import DAMAGED_CONTENT, IS_MISSING
 from patron.schema.errors import WorkspaceError
+from patron.schema.sentences import Sentence
 from patron.storage.durable_files import write_durably
 from patron.storage.workspace.workspace_identity import ACCEPT_LOSS
 
+COMMITS_LOST = Sentence("commits_lost", "has {count} commits, but {bound} were made: what was written last is lost")
 DIGITS = 20
 READS = 3
 """How often a bound is read that looks damaged: another process may be writing it."""
@@ -49,7 +51,7 @@ class CommitBound:
             try:
                 content = self.path.read_bytes()
             except FileNotFoundError as error:
-                raise self._error("is missing", where=str(self.path), todo=ACCEPT_LOSS) from error
+                raise self._error(IS_MISSING, where=str(self.path), todo=ACCEPT_LOSS) from error
             count = content[:DIGITS]
             if count.isdigit() and content == _text(int(count)):
                 return int(count)
@@ -58,11 +60,7 @@ class CommitBound:
     def require_reached(self, count: int, bound: int, *, where: str) -> None:
         """Raise WorkspaceError for a database with fewer commits than the bound, which was read before it."""
         if count < bound:
-            raise self._error(
-                f"has {count} commits, but {bound} were made: what was written last is lost",
-                where=where,
-                todo=ACCEPT_LOSS,
-            )
+            raise self._error(COMMITS_LOST(count=count, bound=bound), where=where, todo=ACCEPT_LOSS)
 
 
 def _text(count: int) -> bytes:

@@ -74,7 +74,7 @@ class DeclaredConnection:
             (STORE_MAY_NOT_READ, reads - self._reads - self._writes, DECLARE_IN_READS),
         ):
             if undeclared:
-                declared = sorted(self._reads | self._writes)
+                declared = ", ".join(sorted(self._reads | self._writes))
                 raise WorkspaceError(may_not(names=declared, undeclared=", ".join(sorted(undeclared))), todo=todo)
 
 

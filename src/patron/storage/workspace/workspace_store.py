@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from patron.schema.common_sentences import IS_MISSING, SETTING_MISSING
+from patron.schema.common_sentences import IS_MISSING
 from patron.schema.errors import WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead, AuditHeadFile
@@ -195,7 +195,7 @@ def require_layout_1(folder: Path, settings: Settings) -> Mapping[str, str]:
     if WORKSPACE_ID not in entries:
         raise WorkspaceError(STORE_NO_WORKSPACE, where=str(folder), todo=RESTORE)
     if known_layout(entries, folder) >= LAYOUT_VERSION and read_identity(folder) is None:
-        raise WorkspaceError(SETTING_MISSING(setting=IDENTITY_FILE), where=str(folder), todo=RESTORE)
+        raise WorkspaceError(IS_MISSING, where=str(folder / IDENTITY_FILE), todo=RESTORE)
     return entries
 
 

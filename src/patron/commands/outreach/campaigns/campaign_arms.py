@@ -28,8 +28,8 @@ class CampaignArms:
     today: Mapping[str, str]
     """Customer of today of each assigned one who is another by now."""
 
-    def in_windows(self, window_of: Callable[[str], tuple[datetime, datetime] | None], until: datetime) -> pa.Table:
-        """Those whose window began before a run, with it so far (`before_at`, `start_at`, `until_at`) and `is_over`."""
+    def with_windows(self, window_of: Callable[[str], tuple[datetime, datetime] | None], until: datetime) -> pa.Table:
+        """People whose window has begun, with its times up to a run: `before_at`, `start_at`, `until_at`, `is_over`."""
         all_windows = [window_of(customer_id) for customer_id in self.people["customer_id"].to_pylist()]
         people = self.people.filter(pa.array([bool(one and one[0] < until) for one in all_windows], pa.bool_()))
         windows = [one for one in all_windows if one and one[0] < until]

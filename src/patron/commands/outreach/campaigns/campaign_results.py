@@ -175,16 +175,19 @@ def shared_facts(  # noqa: PLR0913 - what it depends on
     shop: Shop,
     saved: SavedVersion[Any],
     snapshot: Snapshot,
-    everybody: pa.Table,
-    people: pa.Table,
-    sql: str,
     *,
+    everybody: pa.Table,
+    counted: pa.Table,
+    outcomes_sql: str,
     sending: Numbers,
     forecast_cents: float,
     now: datetime,
 ) -> Mapping[str, Any]:
-    """What every result has, of everybody in an arm and, by what the query says that they did, of those who count."""
-    outcomes = snapshot.query(sql, assigned=people)
+    """Effects, guard rails, cost and sample ratio, as every result has them.
+
+    `everybody` is who was assigned, `counted` whose window counts, and the query says what these did in theirs.
+    """
+    people, outcomes = counted, snapshot.query(outcomes_sql, assigned=counted)
     for name in outcomes.column_names:
         people = people if name == "customer_id" else people.append_column(name, outcomes[name])
     other = other_cents(shop, people)

@@ -113,7 +113,7 @@ def require_known(
     known: Iterable[str],
     todo: str = "",
 ) -> None:
-    """Raise the kind's problem where one of some names, each with where it stands, is none of those that are known."""
+    """Refuse the first name that is not known, as the kind does; `names` are pairs of where one stands and the name."""
     listed = tuple(known)
     for where, name in names:
         if name not in listed:

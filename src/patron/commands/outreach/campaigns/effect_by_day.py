@@ -73,7 +73,7 @@ def _people(shop: Shop, snapshot: Snapshot, kind: str, name: str) -> pa.Table:
         return people.filter(people["is_over"])
     campaign, zone = CAMPAIGN.saved_in(shop.store, name).content, shop_zone(shop)
     window = campaign.start_at(zone), campaign.end_at(zone)
-    return campaign_arms(shop.store, snapshot, name).in_windows(lambda _: window, snapshot.run.as_of)
+    return campaign_arms(shop.store, snapshot, name).with_windows(lambda _: window, snapshot.run.as_of)
 
 
 def _grown(snapshot: Snapshot, people: pa.Table, days: int) -> tuple[Numbers, Numbers]:

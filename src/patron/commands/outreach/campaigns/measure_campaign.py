@@ -118,7 +118,12 @@ def _result(  # noqa: PLR0913 - what it depends on
     sql = campaign_outcomes_query(start, until, shop.settings.shop.margin_share)
     people = arms.people
     facts = shared_facts(
-        *(shop, saved, snapshot, people, people, sql),
+        shop,
+        saved,
+        snapshot,
+        everybody=people,
+        counted=people,
+        outcomes_sql=sql,
         sending=sending_cents(shop, people),
         forecast_cents=float(forecast.get("window_cost_cents", 0.0)),
         now=now,

@@ -124,7 +124,7 @@ def journey_people(shop: Shop, saved: SavedVersion[Journey], snapshot: Snapshot)
     for customer, at in _first_entries(shop.store, name).items():
         person = arms.today.get(customer, customer)
         windows[person] = min((at, at + days), windows.get(person, (at, at + days)))
-    people = arms.in_windows(windows.get, snapshot.run.as_of)
+    people = arms.with_windows(windows.get, snapshot.run.as_of)
     if not people.num_rows:
         what = NO_ENTRY_YET(time=f"{snapshot.run.as_of:%Y-%m-%d %H:%M}", name=name)
         raise BadJourney(what, where="journey", todo=RUN_AFTER_ENTRY)
@@ -137,7 +137,12 @@ def _result(
     counted, plan = people.filter(people["is_over"]), saved.last("planned")
     replayed = (plan.details.get("replay") if plan else None) or {}
     facts = shared_facts(
-        *(shop, saved, snapshot, people, counted, entry_outcomes_query(shop.settings.shop.margin_share)),
+        shop,
+        saved,
+        snapshot,
+        everybody=people,
+        counted=counted,
+        outcomes_sql=entry_outcomes_query(shop.settings.shop.margin_share),
         sending=_sending_cents(shop, saved.name, arms, counted),
         forecast_cents=float(replayed.get("monthly_cost_cents", 0.0)),
         now=now,

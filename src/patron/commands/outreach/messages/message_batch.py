@@ -13,7 +13,15 @@ from patron.commands.outreach.messages.mailing import Mailing
 from patron.engage.channels.channel import OutgoingMessage
 from patron.engage.message_queue import DueMessage, contacts_with_message, customers_with_message, sent_times
 from patron.engage.recipients import Recipient, recipients
-from patron.engage.send_eligibility import Allowance, ConsentAnswer, MessageFacts, SendRules, Verdict, check
+from patron.engage.send_eligibility import (
+    Allowance,
+    ConsentAnswer,
+    CustomerFacts,
+    MessageFacts,
+    SendRules,
+    Verdict,
+    check,
+)
 from patron.engage.templates.message_links import message_links
 from patron.engage.templates.message_template import MessageTemplates, RenderedMessage
 from patron.engage.templates.product_variables import product_variables
@@ -151,8 +159,8 @@ class MessageChecker:
         times = self._sent_times(all_ids, at, days) if days else {}
         facts = facts_of_customers(self.shop, people, mailing.channel, mailing.topic, times)
         return {
-            person.customer_id: replace(
-                facts[person.customer_id],
+            person.customer_id: MessageFacts(
+                **vars(facts[person.customer_id]),
                 has_message=_has_message(owners.get(person.contact, {}), due)
                 # why only of a campaign: each step of a journey writes to its customers, who enter once for all ids
                 or (not due.entry_id and not written_to.isdisjoint(ids_of[due.customer_id] - {due.customer_id})),
@@ -244,28 +252,22 @@ def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:
 
 def facts_of_customers(
     shop: Shop, people: Sequence[Recipient], channel: str, topic: str, sent_times: Mapping[str, Sequence[datetime]]
-) -> dict[str, MessageFacts]:
-    """What is known of customers, as any of their users, before there is a message for them.
-
-    `sent_times` says when messages went to each id that they have or had.
-    """
+) -> dict[str, CustomerFacts]:
+    """What is known of customers, as any of their users; `sent_times` says when messages went to each of their ids."""
     listed = {contact for person in people for contact in person.contacts}
     blocked = suppressed(shop.store, listed, channel, topic)
-    answers = _answers(shop, people, channel, topic)
-    return {
-        person.customer_id: MessageFacts(
-            answers[person.customer_id][0],
-            (person.contact or None) if person.token else None,
+    answers, facts = _answers(shop, people, channel, topic), {}
+    for person in people:
+        consent, is_topic_withdrawn = answers[person.customer_id]
+        facts[person.customer_id] = CustomerFacts(
+            consent=consent,
+            contact=(person.contact or None) if person.token else None,
             is_suppressed=not blocked.isdisjoint(person.contacts),
-            has_message=False,
-            is_topic_withdrawn=answers[person.customer_id][1],
-            is_holdout=False,
-            is_planned=True,
+            is_topic_withdrawn=is_topic_withdrawn,
             zone=ZoneInfo(person.time_zone or shop.settings.shop.time_zone),
             sent_times=tuple(at for one in sorted(ids_until_now(person)) for at in sent_times.get(one, ())),
         )
-        for person in people
-    }
+    return facts
 
 
 def _answers(

@@ -11,15 +11,13 @@ from pydantic import Field
 from patron.commands.outreach.messages.message_batch import facts_of_customers, ids_until_now
 from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
-from patron.engage.send_eligibility import Allowance, MessageFacts, SendRules, check
+from patron.engage.send_eligibility import CustomerFacts, SendRules, lasting_obstacle
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_CHANNEL, USE_NAMES
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.outreach.draft_name import DraftName
-from patron.segments.segment_sql import END_OF_TIME
-from patron.storage.outreach.message_policy import MessagePolicy
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_query import member_ids, without_members
 from patron.storage.shop import Shop
@@ -115,13 +113,12 @@ def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str
     with shop.store.begin() as connection:
         times = sent_times(connection, ids, now - timedelta(days=days)) if days else {}
     facts = facts_of_customers(shop, people, channel, topic, times)
-    # why no quiet hours: they take nobody away for good
-    rules = SendRules(policy.consent, MessagePolicy(quiet_hours=(), caps=policy.messages.caps), END_OF_TIME)
+    rules = SendRules(policy.consent, policy.messages, end=now)
     return [_obstacle(facts[person.customer_id], rules, now) for person in people]
 
 
-def _obstacle(facts: MessageFacts, rules: SendRules, now: datetime) -> str:
-    reason = check(facts, rules, Allowance(0.0), now).reason
+def _obstacle(facts: CustomerFacts, rules: SendRules, now: datetime) -> str:
+    reason = lasting_obstacle(facts, rules, now)
     if reason == "no_consent":
         return CONSENT_UNKNOWN if facts.consent.is_granted is None else CONSENT_WITHDRAWN
     return CAP_REACHED if reason == "capped" else reason

@@ -1,4 +1,4 @@
-"""`patron keys`: which programs may send events or read scores."""
+"""`patron keys`: which programs may send events or read answers."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(
     name="keys",
-    help="Manage API keys of programs that send events or read scores.",
+    help="Manage API keys of programs that send events or read answers.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )

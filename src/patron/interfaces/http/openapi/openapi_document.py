@@ -17,10 +17,10 @@ from patron.schema.access.access_rights import KEY_RIGHTS, Action, Area, Grant, 
 from patron.service.collector import BATCH, HISTORY, SENSORS
 
 DESCRIPTION = (
-    "Make a key with `patron keys create --kind write|secret|read`, or in Settings. Send it as `Authorization: Bearer "
-    "KEY`, or as `Authorization: Basic` with the key as user name and no password. `x-right` is the right that an "
-    "operation needs: a key has those of its kind, or the scopes among them that it was made with. Every refusal has "
-    "one shape (RFC 9457). Without a key or a session the answer is 401, whatever the address."
+    "Make a key with `patron keys create --source NAME --kind write|secret|read`, or in Settings. Send it as "
+    "`Authorization: Bearer KEY`, or as `Authorization: Basic` with the key as user name and no password. `x-right` is "
+    "the right that an operation needs: a key has those of its kind, or the scopes among them that it was made with. "
+    "Every refusal has one shape (RFC 9457). Without a key or a session the answer is 401, whatever the address."
 )
 SECRET = "SecretKey"  # noqa: S105 - the name of a scheme
 READ = "ReadKey"

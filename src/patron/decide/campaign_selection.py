@@ -152,7 +152,7 @@ def select_campaign_offers(
 def values_of_offers(
     rows: pa.Table, offers: Sequence[Offer], evidence: Evidence
 ) -> tuple[npt.NDArray[np.str_], ExpectedValue]:
-    """The stratum of each customer, one for all who refuse personal offers, and what each offer should bring."""
+    """Stratum of each customer (who refuses personal offers is in "all"), and what each offer is expected to bring."""
     stratum = np.where(refuses_personal_offers(rows), "all", strata(rows, spend_per_day(rows)))
     share, rules = evidence.margin_share, evidence.rules
     return stratum, expected_values(rows, stratum, offers, effects=evidence.effects, margin_share=share, rules=rules)

@@ -157,7 +157,7 @@ def _place_of(row: DecisionRow) -> Place:
 
 @operation(READ_OFFERS, "GET /api/decisions/{decision_id}")
 def show_decision(shop: Shop, decision_id: str, run: RunName = "", *, only: pa.Table | None = None) -> DecisionDetail:
-    """One decision by its id, or the newest one about a customer: what else was possible, and what forbade it."""
+    """One decision by its id, or a customer's newest: what else was possible, and which rule ruled it out."""
     return decision_of(shop, [decision_id], run_id=run, only=only)
 
 

@@ -66,10 +66,8 @@ class JourneyDetail(DraftDetail):
 def list_journeys(shop: Shop) -> tuple[JourneyLine, ...]:
     """Every journey: its state, what makes customers enter, how many did, and its messages."""
     sent, table = sent_counts(shop), JOURNEY_ENTRIES.c
-    entered, active = (
-        row_counts(shop.store, table.journey),
-        row_counts(shop.store, table.journey, table.state == "active"),
-    )
+    entered = row_counts(shop.store, table.journey)
+    active = row_counts(shop.store, table.journey, table.state == "active")
     return tuple(
         _line(one, sent.get(one.name, 0), entered.get(one.name, 0), active.get(one.name, 0))
         for one in JOURNEY.all_saved_in(shop.store)

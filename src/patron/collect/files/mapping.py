@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from patron.collect.files.mapping_checks import check_events, check_keys
+from patron.collect.files.mapping_checks import check_events, require_known_keys
 from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE, USE_ONE_OF
 from patron.schema.errors import BadMapping
 from patron.schema.sentences import Sentence, Text
@@ -176,22 +176,22 @@ def load_mapping(named: str | Path) -> Mapping:
             raise BadMapping(
                 NO_SUCH_MAPPING,
                 where=str(named),
-                todo=both(did_you_mean(str(named), BUILT_IN), _name_file()),
+                todo=both(did_you_mean(str(named), BUILT_IN), _name_built_in()),
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise BadMapping(FILE_UNREADABLE_CAUSE(cause=error), where=str(named), todo=_name_file()) from error
+            raise BadMapping(FILE_UNREADABLE_CAUSE(cause=error), where=str(named), todo=_name_built_in()) from error
     try:
         return _mapping(tomllib.loads(text), str(named))
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise BadMapping(NOT_A_MAPPING(cause=error), where=str(named), todo=SEE_IMPORT) from error
 
 
-def _name_file() -> Text:
+def _name_built_in() -> Text:
     return NAME_MAPPING_FILE(names=", ".join(BUILT_IN))
 
 
 def _mapping(content: dict[str, Any], where: str) -> Mapping:
-    check_keys(content, TOP, where, UNKNOWN_MAPPING_KEY)
+    require_known_keys(content, TOP, where, UNKNOWN_MAPPING_KEY)
     if "name" not in content:
         raise BadMapping(MAPPING_NO_NAME, where=where, todo=BEGIN_WITH_NAME)
     lookups = tuple(_lookup(one, where) for one in content.pop("lookup", ()))
@@ -212,7 +212,7 @@ def _mapping(content: dict[str, Any], where: str) -> Mapping:
 
 
 def _lookup(content: dict[str, Any], where: str) -> Lookup:
-    check_keys(content, {field_.name for field_ in fields(Lookup)}, where, UNKNOWN_LOOKUP_KEY)
+    require_known_keys(content, {field_.name for field_ in fields(Lookup)}, where, UNKNOWN_LOOKUP_KEY)
     _require_keys(LOOKUP_LACKS, content, ("name", "files", "sql"), where)
     return Lookup(**{**content, "columns": tuple(content.get("columns", ()))})
 
@@ -226,10 +226,10 @@ def _require_keys(lacking: Sentence, content: dict[str, Any], needed: tuple[str,
 
 def _part(content: dict[str, Any], where: str) -> Part:
     name = str(content.get("name"))
-    check_keys(content, {field_.name for field_ in fields(Part)}, where, UNKNOWN_PART_KEY)
+    require_known_keys(content, {field_.name for field_ in fields(Part)}, where, UNKNOWN_PART_KEY)
     _require_keys(PART_LACKS, content, ("name", "event", "columns"), where)
     check_events(name, content["event"], where)
-    check_keys(content["columns"], COLUMNS, where, UNKNOWN_COLUMN, part=name)
+    require_known_keys(content["columns"], COLUMNS, where, UNKNOWN_COLUMN, part=name)
     if "occurred_at" not in content["columns"]:
         raise BadMapping(PART_LACKS(name=name, key="occurred_at"), where=where, todo=MAP_TIME)
     return Part(

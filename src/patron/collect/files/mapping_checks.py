@@ -13,7 +13,9 @@ PART_NO_EVENT = Sentence("part_no_event", "part {part}: there is no event {name!
 SEE_EVENTS = Sentence("see_events", "The names are in docs/reference/events.md.")
 
 
-def check_keys(keys: Collection[str], known: Collection[str], where: str, unknown: Sentence, **values: str) -> None:
+def require_known_keys(
+    keys: Collection[str], known: Collection[str], where: str, unknown: Sentence, **values: str
+) -> None:
     """Raise BadMapping for a key that is not known; `unknown` says it of a key and these values."""
     for key in sorted(set(keys) - set(known)):
         todo = both(did_you_mean(key, known), USE_ONE_OF(names=", ".join(sorted(known))))

@@ -66,7 +66,7 @@ def entry_counts(store: Store, journey: str) -> EntryCounts:
 
 
 def row_counts(store: Store, column: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> dict[Any, int]:
-    """Rows by the values of a column."""
+    """Count rows by the value of a column."""
     counted = sa.select(column, sa.func.count()).where(*conditions).group_by(column).order_by(column)
     with store.begin() as connection:
         return {row[0]: row[1] for row in connection.execute(counted)}

@@ -31,8 +31,9 @@ class CampaignArms:
     def with_windows(self, window_of: Callable[[str], tuple[datetime, datetime] | None], until: datetime) -> pa.Table:
         """People whose window has begun, with its times up to a run: `before_at`, `start_at`, `until_at`, `is_over`."""
         all_windows = [window_of(customer_id) for customer_id in self.people["customer_id"].to_pylist()]
-        people = self.people.filter(pa.array([bool(one and one[0] < until) for one in all_windows], pa.bool_()))
-        windows = [one for one in all_windows if one and one[0] < until]
+        has_begun = [bool(window and window[0] < until) for window in all_windows]
+        people = self.people.filter(pa.array(has_begun, pa.bool_()))
+        windows = [window for window in all_windows if window and window[0] < until]
         times = {
             "before_at": [start - timedelta(days=BEFORE_DAYS) for start, _ in windows],
             "start_at": [start for start, _ in windows],

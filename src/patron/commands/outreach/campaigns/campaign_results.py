@@ -171,7 +171,7 @@ def other_cents(shop: Shop, people: pa.Table) -> Numbers:
     return order * float_column(people, "used_orders") + points * float_column(people, "used_paid_cents")
 
 
-def shared_facts(  # noqa: PLR0913 - what it depends on
+def shared_result(  # noqa: PLR0913 - what it depends on
     shop: Shop,
     saved: SavedVersion[Any],
     snapshot: Snapshot,
@@ -183,9 +183,9 @@ def shared_facts(  # noqa: PLR0913 - what it depends on
     forecast_cents: float,
     now: datetime,
 ) -> Mapping[str, Any]:
-    """Effects, guard rails, cost and sample ratio, as every result has them.
+    """Measure what every result shows: effects, guard rails, cost and sample ratio.
 
-    `everybody` is who was assigned, `counted` whose window counts, and the query says what these did in theirs.
+    `everybody` is who was assigned, `counted` whose window counts; `outcomes_sql` reads what these did in it.
     """
     people, outcomes = counted, snapshot.query(outcomes_sql, assigned=counted)
     for name in outcomes.column_names:

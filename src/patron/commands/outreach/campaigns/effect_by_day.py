@@ -44,7 +44,7 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
     """
     snapshot = last_run(shop)
     try:
-        people = _people(shop, snapshot, kind, name)
+        people = _counted_customers(shop, snapshot, kind, name)
     except (BadCampaign, BadJourney):
         return ()
     arms = np.array(people["arm"].to_pylist(), dtype=np.str_)
@@ -66,8 +66,8 @@ def effect_by_day(shop: Shop, kind: Literal["campaign", "journey"], name: str) -
     )
 
 
-def _people(shop: Shop, snapshot: Snapshot, kind: str, name: str) -> pa.Table:
-    """Everybody who counts, with their window."""
+def _counted_customers(shop: Shop, snapshot: Snapshot, kind: str, name: str) -> pa.Table:
+    """Customers whose window counts, with its times."""
     if kind == "journey":
         people = journey_people(shop, JOURNEY.saved_in(shop.store, name), snapshot)[1]
         return people.filter(people["is_over"])

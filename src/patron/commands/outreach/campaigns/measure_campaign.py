@@ -15,7 +15,7 @@ from patron.commands.outreach.campaigns.campaign_results import (
     findings,
     keep_result,
     sending_cents,
-    shared_facts,
+    shared_result,
 )
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -117,7 +117,7 @@ def _result(  # noqa: PLR0913 - what it depends on
     forecast = plan.details["forecast"] if plan else {}
     sql = campaign_outcomes_query(start, until, shop.settings.shop.margin_share)
     people = arms.people
-    facts = shared_facts(
+    facts = shared_result(
         shop,
         saved,
         snapshot,

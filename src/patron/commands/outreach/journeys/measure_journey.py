@@ -14,7 +14,7 @@ from patron.commands.outreach.campaigns.campaign_results import (
     conclusion,
     findings,
     keep_result,
-    shared_facts,
+    shared_result,
 )
 from patron.commands.outreach.journeys.journey_step_results import StepResult, step_results
 from patron.commands.outreach.messages.message_costs import message_cents
@@ -136,7 +136,7 @@ def _result(
 ) -> JourneyResult:
     counted, plan = people.filter(people["is_over"]), saved.last("planned")
     replayed = (plan.details.get("replay") if plan else None) or {}
-    facts = shared_facts(
+    facts = shared_result(
         shop,
         saved,
         snapshot,

@@ -55,7 +55,7 @@ class Mailing(ABC):
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose message is still to be sent."""
 
-    def row(self, due: DueMessage) -> dict[str, Any]:
+    def unchecked_row(self, due: DueMessage) -> dict[str, Any]:
         """The row of a message that was not checked, but for state and times."""
         return {
             "message_id": self.message_id(due),
@@ -72,10 +72,11 @@ class Mailing(ABC):
             "expected_cost_cents": due.cost_cents,
         }
 
-    def skipped(self, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
+    def skipped_row(self, due: DueMessage, reason: str, at: datetime) -> dict[str, Any]:
         """The row of a message that is skipped before it was checked."""
         state = {"state": MessageState.SKIPPED, "reason": reason}
-        return self.row(due) | state | {"next_attempt_at": None, "written_at": at.astimezone(UTC), "sent_at": None}
+        times = {"next_attempt_at": None, "written_at": at.astimezone(UTC), "sent_at": None}
+        return self.unchecked_row(due) | state | times
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class MessageChecker:
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
         days = max((cap.within_days for cap in policy.messages.caps), default=0)
         times = self._sent_times(all_ids, at, days) if days else {}
-        facts = facts_of_customers(self.shop, people, mailing.channel, mailing.topic, times)
+        facts = customer_facts(self.shop, people, mailing.channel, mailing.topic, times)
         return {
             person.customer_id: MessageFacts(
                 **vars(facts[person.customer_id]),
@@ -235,7 +235,7 @@ class MessageChecker:
         unknown = ALLOWED_BASIS if self.shop.policy.consent.unknown == "allow" else REFUSED_BASIS
         basis = unknown if consent.is_granted is None else consent.basis if consent.is_granted else WITHDRAWN_BASIS
         known = {"token": person.token or None, "contact": facts.contact}
-        return self.mailing.row(due) | known | {"consent_basis": basis, "consent_event": consent.event}
+        return self.mailing.unchecked_row(due) | known | {"consent_basis": basis, "consent_event": consent.event}
 
 
 def ids_until_now(person: Recipient) -> set[str]:
@@ -250,10 +250,10 @@ def _has_message(customers: Mapping[str, datetime], due: DueMessage) -> bool:
     )
 
 
-def facts_of_customers(
+def customer_facts(
     shop: Shop, people: Sequence[Recipient], channel: str, topic: str, sent_times: Mapping[str, Sequence[datetime]]
 ) -> dict[str, CustomerFacts]:
-    """What is known of customers, as any of their users; `sent_times` says when messages went to each of their ids."""
+    """What is known of customers under any of their ids; `sent_times` says when messages went to each id."""
     listed = {contact for person in people for contact in person.contacts}
     blocked = suppressed(shop.store, listed, channel, topic)
     answers, facts = _answers(shop, people, channel, topic), {}
@@ -265,7 +265,7 @@ def facts_of_customers(
             is_suppressed=not blocked.isdisjoint(person.contacts),
             is_topic_withdrawn=is_topic_withdrawn,
             zone=ZoneInfo(person.time_zone or shop.settings.shop.time_zone),
-            sent_times=tuple(at for one in sorted(ids_until_now(person)) for at in sent_times.get(one, ())),
+            sent_times=tuple(at for known_id in sorted(ids_until_now(person)) for at in sent_times.get(known_id, ())),
         )
     return facts
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from patron.commands.outreach.messages.message_batch import facts_of_customers, ids_until_now
+from patron.commands.outreach.messages.message_batch import customer_facts, ids_until_now
 from patron.engage.message_queue import sent_times
 from patron.engage.recipients import Recipient, recipients
 from patron.engage.send_eligibility import CustomerFacts, SendRules, lasting_obstacle
@@ -112,7 +112,7 @@ def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str
     ids = sorted(set[str]().union(*map(ids_until_now, people)))
     with shop.store.begin() as connection:
         times = sent_times(connection, ids, now - timedelta(days=days)) if days else {}
-    facts = facts_of_customers(shop, people, channel, topic, times)
+    facts = customer_facts(shop, people, channel, topic, times)
     rules = SendRules(policy.consent, policy.messages, end=now)
     return [_obstacle(facts[person.customer_id], rules, now) for person in people]
 

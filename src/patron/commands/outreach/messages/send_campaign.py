@@ -269,13 +269,13 @@ class _Sending:
         while True:
             with self.shop.store.begin() as connection:
                 rest = due_messages(connection, mailing.name, mailing.channel, end_of_time, most=LOOKED_AHEAD)
-                put_off(connection, [mailing.skipped(one, _reason_to_skip(one), at) for one in rest])
+                put_off(connection, [mailing.skipped_row(due, _reason_to_skip(due), at) for due in rest])
             if not rest:
                 return
 
 
-def _reason_to_skip(one: DueMessage) -> str:
-    return "holdout" if one.is_holdout else "window_over" if one.is_planned else "not_planned"
+def _reason_to_skip(due: DueMessage) -> str:
+    return "holdout" if due.is_holdout else "window_over" if due.is_planned else "not_planned"
 
 
 def _due(shop: Shop, saved: SavedVersion[Campaign], clock: Clock, *, is_early: bool) -> Iterator[list[DueMessage]]:

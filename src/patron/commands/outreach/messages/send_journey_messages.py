@@ -123,7 +123,7 @@ class JourneySend:
                 elif now >= end:
                     moved.append(self._next(entry, end))
                     due = self.mailing.due(entry, row["attempt_count"] if row else 0)
-                    late += [] if state in OPEN else [self.mailing.skipped(due, "late", now)]
+                    late += [] if state in OPEN else [self.mailing.skipped_row(due, "late", now)]
                 elif row and state in OPEN:
                     moved.append(replace(entry, due_at=min(end, now + SETTLE_AFTER)))
                 elif row and row["next_attempt_at"] and row["next_attempt_at"] > now:

@@ -1,0 +1,132 @@
+"""What a process may no longer do once it is confined: the system refuses it, whatever runs in the process.
+
+Linux alone offers most of it, to everybody and in containers: Landlock (files, TCP; Linux 5.13) and a filter of system
+calls (sockets, programs, signals to others; x86-64 and ARM64). Elsewhere the limits of the process hold, and its time.
+Sources: docs.kernel.org/userspace-api/landlock.html and seccomp_filter.html, setrlimit(2).
+"""
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+STATUS = "/proc/self/status"
+SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom", STATUS)
+"""What programs and their libraries read of the system."""
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+"""Landlock's system calls; their numbers are the same on every machine that we know."""
+VERSION_ONLY, PATH_BENEATH = 1, 1
+READ_FILE, READ_FOLDER = 1 << 2, 1 << 3
+FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""Rights over files that Landlock can take away, by the first version that knows them; later ones only add."""
+TCP_RIGHTS, TCP_SINCE = 0b11, 4
+SCOPES, SCOPES_SINCE = 0b11, 6
+
+NO_NEW_PRIVILEGES, SET_FILTER, FILTER_MODE = 38, 22, 2
+LOAD_WORD, JUMP_IF_EQUAL, JUMP_IF_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, DENY, PERMISSION = 0x7FFF0000, 0x00050000, 1
+"""What a filter answers; DENY with the number of the error."""
+FOREIGN_CALLS = 0x40000000
+"""Where the numbers of another calling convention of x86-64 begin."""
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+DENIED_CALLS = {
+    "x86_64": (41, 42, 53, 57, 58, 59, 62, 101, 129, 165, 200, 272, 297, 298, 308, 310, 311, 321, 322, 424, 425, 438),
+    "aarch64": (117, 129, 130, 138, 40, 97, 198, 199, 203, 221, 240, 241, 268, 270, 271, 280, 281, 424, 425, 438),
+}
+"""Sockets, programs, signals, memory of others, mounts, namespaces, and calls queued past a filter (io_uring)."""
+
+
+def confine(*, readable: Sequence[str], max_files: int) -> None:
+    """Let this process read the interpreter and `readable`, write nothing, reach nobody, as far as the system can.
+
+    For a process with one thread: a thread that is there already keeps what it may do.
+    """
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
+        _restrict_files(libc, _interpreter_folders() | set(readable))
+        _filter_calls(libc)
+
+
+def _interpreter_folders() -> set[str]:
+    folders = {sys.prefix, sys.base_prefix, *(one for one in sys.path if one), str(Path(__file__).parents[3])}
+    return {*SYSTEM_FOLDERS, *SYSTEM_FILES, *folders}
+
+
+def _restrict_files(libc: ctypes.CDLL, readable: Iterable[str]) -> None:
+    """Allow reading beneath some paths and nothing else of the file system; no TCP, no signals to others."""
+    version = libc.syscall(CREATE_RULESET, None, 0, VERSION_ONLY)
+    if version < 1:
+        return  # why: a system without Landlock, or a container that forbids it
+    rights = max(known for since, known in FILE_RIGHTS.items() if since <= version)
+    fields = [rights, TCP_RIGHTS if version >= TCP_SINCE else 0, SCOPES if version >= SCOPES_SINCE else 0]
+    size = 8 * (1 + (version >= TCP_SINCE) + (version >= SCOPES_SINCE))
+    rules = libc.syscall(CREATE_RULESET, struct.pack("=QQQ", *fields), size, 0)
+    if rules < 0:
+        return
+    for path in sorted(readable):
+        with suppress(OSError):
+            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            allowed = READ_FILE | (READ_FOLDER if Path(path).is_dir() else 0)
+            libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, opened), 0)
+            os.close(opened)
+    libc.syscall(RESTRICT_SELF, rules, 0)
+    os.close(rules)
+
+
+def _filter_calls(libc: ctypes.CDLL) -> None:
+    """Refuse system calls that reading a file needs none of."""
+    machine = platform.machine()
+    if machine not in ARCHITECTURES:
+        return
+    denied = DENIED_CALLS[machine]
+    refuse = len(denied) + 1
+    """Steps from the first comparison to the refusal."""
+    steps = [
+        (LOAD_WORD, 0, 0, 4),
+        (JUMP_IF_EQUAL, 0, refuse + 2, ARCHITECTURES[machine]),
+        (LOAD_WORD, 0, 0, 0),
+        (JUMP_IF_AT_LEAST, refuse, 0, FOREIGN_CALLS),
+        *((JUMP_IF_EQUAL, refuse - 1 - place, 0, number) for place, number in enumerate(denied)),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, DENY | PERMISSION),
+    ]
+    program = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    kept = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(steps), ctypes.addressof(kept))
+    libc.prctl(SET_FILTER, FILTER_MODE, header, 0, 0)
+
+
+@contextmanager
+def memory_cap(size: int) -> Iterator[None]:
+    """Let the process take so many bytes more than now, whoever takes them; Linux alone says how much it has."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    taken = _data_bytes()
+    most = taken + size
+    if not taken or (before[1] != resource.RLIM_INFINITY and most > before[1]):
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _data_bytes() -> int:
+    with suppress(OSError):
+        for line in Path(STATUS).read_text(encoding="ascii").splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0

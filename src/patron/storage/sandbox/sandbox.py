@@ -1,0 +1,249 @@
+"""Functions called in processes of their own, within bounds: what they are given may come from anybody.
+
+A call has bounds of time, memory and the size of its answer, no network, and no file but those that it is shown.
+Whatever becomes of its process, the server tells whoever asked and goes on; the next call has another process.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from enum import StrEnum
+from queue import Empty, Queue
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from patron.schema import errors
+from patron.schema.errors import PatronError, read_texts
+from patron.schema.sentences import Sentence, Text
+from patron.storage.sandbox.sandbox_process import Answer, Bounds, Call, read_frame, write_frame
+
+READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds, and was stopped")
+READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory, and was stopped")
+READING_FAILED = Sentence("reading_failed", "what is in it stopped the process that read it")
+READING_BUSY = Sentence("reading_busy", "too much is being read already")
+TRY_IN_A_MOMENT = Sentence("try_in_a_moment", "Try again in a moment.")
+
+Result = TypeVar("Result")
+MODULE = "patron.storage.sandbox.sandbox_process"
+PATIENCE_SECONDS = 20.0
+"""How long a call waits for its turn, and for a process to start."""
+GRACE_SECONDS = 2.0
+"""How much longer than its processor time a call may take on the clock, besides as much again for a busy machine."""
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHONHASHSEED")
+"""What a confined process gets of the environment: nothing that could be secret."""
+SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Few threads, and memory that counts when it is used."""
+
+
+class Stop(StrEnum):
+    """Why a call came to nothing."""
+
+    TIME = "time"
+    MEMORY = "memory"
+    FAILURE = "failure"
+    BUSY = "busy"
+    ASKER = "asker"
+
+
+class Stopped(Exception):
+    """A call was stopped: it took more than its bounds, its process failed, or whoever asked wanted no answer more."""
+
+    def __init__(self, stop: Stop, bounds: Bounds, seconds: float) -> None:
+        super().__init__(stop)
+        self.stop = stop
+        self._bounds = bounds
+        self._seconds = seconds
+
+    def refusal(self, kind: type[PatronError], *, where: str, todo: str) -> PatronError:
+        """What to tell whoever sent it."""
+        return kind(self._what, where=where, todo=TRY_IN_A_MOMENT if self.stop is Stop.BUSY else todo)
+
+    @property
+    def _what(self) -> Text | Sentence:
+        if self.stop is Stop.TIME:
+            return READING_TOO_LONG(seconds=self._seconds)
+        if self.stop is Stop.MEMORY:
+            return READING_TOO_LARGE(size=self._bounds.memory_bytes >> 20)
+        return READING_BUSY if self.stop is Stop.BUSY else READING_FAILED
+
+
+WATCHER: ContextVar[list[tuple[str, Stop]] | None] = ContextVar("patron_stopped_calls", default=None)
+"""Where the calls of a request that were stopped are noted: the function, and why."""
+
+
+class Sandbox:
+    """Processes that call functions within bounds; they start when they are first needed, and end with this one."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * bounds.processes
+        self._askers: list[str] = [""] * bounds.processes
+        """Whose call each process runs; empty for nobody's."""
+        self._stopped: dict[int, Stop] = {}
+        self._lock = threading.Lock()
+        self._free: Queue[int] = Queue()
+        for number in range(bounds.processes):
+            self._free.put(number)
+        # why: an application may be gone without having been shut down
+        self._finalizer = weakref.finalize(self, _end_all, self._processes)
+
+    def call(
+        self, function: Callable[..., Result], *arguments: Any, seconds: float | None = None, asker: str = ""
+    ) -> Result:
+        """Call a function of a module, whose annotations say what it takes and returns; `asker` may stop it.
+
+        Raises Stopped, and the refusals of the function.
+        """
+        seconds = seconds or self._bounds.seconds
+        call = Call(function.__module__, function.__qualname__, arguments=list(arguments), seconds=seconds)
+        try:
+            with self._turn(seconds) as number:
+                answer = self._ask(number, call, asker)
+        except Stopped as stopped:
+            noted = WATCHER.get()
+            if noted is not None and stopped.stop is not Stop.ASKER:
+                noted.append((function.__name__, stopped.stop))
+            raise
+        if answer.refusal is not None:
+            refusal = read_texts(answer.refusal)
+            kind = getattr(errors, answer.kind)
+            raise kind(refusal["what"], where=refusal["where"], todo=refusal["todo"])
+        return msgspec.msgpack.decode(answer.result, type=get_type_hints(function)["return"])
+
+    def stop(self, asker: str) -> int:
+        """Stop the calls of somebody; how many there were."""
+        with self._lock:
+            running = [number for number, one in enumerate(self._askers) if asker and one == asker]
+            for number in running:
+                self._kill(number, Stop.ASKER)
+        return len(running)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._finalizer()
+
+    def _kill(self, number: int, stop: Stop) -> None:
+        process = self._processes[number]
+        self._stopped.setdefault(number, stop)
+        if process is not None:
+            _kill(process)
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[int]:
+        try:
+            number = self._free.get(timeout=PATIENCE_SECONDS)
+        except Empty:
+            raise Stopped(Stop.BUSY, self._bounds, seconds) from None
+        try:
+            yield number
+        finally:
+            self._free.put(number)
+
+    def _ask(self, number: int, call: Call, asker: str) -> Answer:
+        with self._lock:
+            self._stopped.pop(number, None)
+            self._askers[number] = asker
+        try:
+            process = self._started(number)
+            with self._killed_after(number, 2 * call.seconds + GRACE_SECONDS):
+                write_frame(_pipe(process.stdin), msgspec.msgpack.encode(call))
+                content = read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
+            answer = msgspec.msgpack.decode(content, type=Answer)
+        except OverflowError:
+            answer = Answer(is_out_of_memory=True)
+        except (OSError, msgspec.DecodeError) as error:
+            raise Stopped(self._reason(number), self._bounds, call.seconds) from error
+        finally:
+            with self._lock:
+                self._askers[number] = ""
+        if answer.is_out_of_memory:
+            self._end(number)  # why: what was taken does not always come back
+            raise Stopped(Stop.MEMORY, self._bounds, call.seconds)
+        return answer
+
+    @contextmanager
+    def _killed_after(self, number: int, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(seconds, self._kill, [number, Stop.TIME])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _started(self, number: int) -> "subprocess.Popen[bytes]":
+        """The process of a number, ready for a call. Raises OSError where it does not start."""
+        process = self._processes[number]
+        if process is None or process.poll() is not None:
+            self._end(number)
+            process = self._processes[number] = _start(self._bounds)
+            with self._killed_after(number, PATIENCE_SECONDS):
+                read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
+        if number in self._stopped:
+            raise OSError("the process did not start, or nobody waits for it any more")
+        return process
+
+    def _reason(self, number: int) -> Stop:
+        """Why the process of a number does not answer; it is ended."""
+        process = self._processes[number]
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)  # why: its pipes close before it has ended
+        is_out_of_time = process is not None and process.returncode == -signal.SIGXCPU
+        self._end(number)
+        return self._stopped.pop(number, Stop.TIME if is_out_of_time else Stop.FAILURE)
+
+    def _end(self, number: int) -> None:
+        process = self._processes[number]
+        self._processes[number] = None
+        if process is not None:
+            _end(process)
+
+
+def _pipe(stream: Any) -> Any:
+    if stream is None:
+        raise OSError("the process has no pipes")
+    return stream
+
+
+def _start(bounds: Bounds) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", MODULE, msgspec.json.encode(bounds).decode()]
+    environment = dict(os.environ)
+    if bounds.is_confined:
+        environment = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**environment, **SETTINGS, "PYTHONPATH": paths},
+        # why: Ctrl-C ends the server, which then ends it with all that it started
+        start_new_session=True,
+    )
+
+
+def _end_all(processes: "list[subprocess.Popen[bytes] | None]") -> None:
+    for process in processes:
+        if process is not None:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    _kill(process)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            pipe.close() if pipe else None
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -23,6 +23,9 @@ CSS_INVALID = Sentence("css_invalid", "has CSS that cannot be used ({cause})")
 MJML_ELEMENT = Sentence("mjml_element", "has an element <{name}> that MJML does not know there")
 MJML_MOVE = Sentence("mjml_move", "Move it into mj-text, mj-button, mj-table or mj-raw.")
 
+MJML_DEEP = Sentence("mjml_deep", "has elements that are nested more than {count} deep")
+MJML_FLATTEN = Sentence("mjml_flatten", "Close the elements that are left open, or nest fewer.")
+
 LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 MARK = re.compile(r"<!--lq\d+q-->|lq\d+q")
 MARKS_BEFORE_ROWS = re.compile(r"((?:<!--lq\d+q-->)+)<tbody>")
@@ -30,6 +33,13 @@ MARKS_BEFORE_ROWS = re.compile(r"((?:<!--lq\d+q-->)+)<tbody>")
 MARK_COMMENT = re.compile(r"lq\d+q")
 MAX_BYTES = 200_000
 """Size of a body as written."""
+MAX_DEPTH = 200
+"""Elements within elements: what compiles them calls itself for each."""
+CLOSED_BY_THEMSELVES = frozenset(("dd", "dt", "li", "option", "p", "td", "th", "tr"))
+"""Elements that end where the next of their kind begins, if nothing ended them."""
+VOID = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
+)
 INLINER = css_inline.CSSInliner(keep_style_tags=True, keep_link_tags=True, load_remote_stylesheets=False)
 OPTIONS = mrml.RenderOptions(fonts={})
 """No font of somebody else's server: it would learn who reads what."""
@@ -54,7 +64,9 @@ def compile_body(body: str, body_format: str, *, where: str) -> tuple[str, str]:
         raise BadTemplate(MJML_RESERVED(word=reserved[0]), where=where, todo=TODO)
     tags: list[str] = []
     marked = _mark(body, tags)
+    _require_flat(marked, where)
     html = _html_of_mjml(marked, where) if body_format == "mjml" else marked
+    _require_flat(html, where)
     try:
         html = INLINER.inline(html)
     except (css_inline.InlineError, ValueError) as error:
@@ -96,6 +108,40 @@ def _html_of_mjml(mjml: str, where: str) -> str:
     if unknown:
         raise BadTemplate(MJML_ELEMENT(name=unknown[1]), where=where, todo=TODO)
     return output.content
+
+
+def _require_flat(markup: str, where: str) -> None:
+    """Raise BadTemplate for elements that are nested deeper than any message needs."""
+    reader = _DepthReader()
+    reader.feed(markup)
+    reader.close()
+    if reader.deepest > MAX_DEPTH:
+        raise BadTemplate(MJML_DEEP(count=MAX_DEPTH), where=where, todo=MJML_FLATTEN)
+
+
+class _DepthReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.deepest = 0
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+        if tag in VOID or len(self._open) > MAX_DEPTH:
+            return
+        if tag in CLOSED_BY_THEMSELVES and self._open[-1:] == [tag]:
+            return
+        self._open.append(tag)
+        self.deepest = max(self.deepest, len(self._open))
+
+    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
+        """An element that ends where it begins is one in MJML; HTML reads it as one that goes on."""
+        if not tag.startswith("mj"):
+            self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
 
 
 def _text_of_html(html: str, kept_comment: re.Pattern[str]) -> str:

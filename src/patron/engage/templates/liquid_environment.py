@@ -4,7 +4,9 @@ python-liquid bounds loops, the output and local names by itself; filters are bo
 numbers that is joined takes memory before any of these limits is checked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
@@ -15,9 +17,14 @@ MAX_CHARACTERS = 100_000
 """Of a text that a filter takes or returns."""
 MAX_ITEMS = 1_000
 """Of a list or range that a filter takes."""
+MAX_WORK = 20_000_000
+"""Characters that the filters of one text take and make in all."""
 MAX_NUMBER = 10**18
 NOT_ALLOWED = ("include", "render")
 """Tags that read other templates."""
+
+
+_work_left: ContextVar[list[int] | None] = ContextVar("patron_liquid_work_left", default=None)
 
 
 class _Limited(Environment):
@@ -40,6 +47,16 @@ def liquid_environment(*, is_html: bool) -> Environment:
     return environment
 
 
+@contextmanager
+def limited_work() -> Iterator[None]:
+    """Bound what the filters of all that is rendered in this block may take together."""
+    before = _work_left.set([MAX_WORK])
+    try:
+        yield
+    finally:
+        _work_left.reset(before)
+
+
 def _same_text(value: object) -> str:
     return str(value)
 
@@ -49,6 +66,7 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*values: Any, **options: Any) -> Any:
         for value in values:
             _require_small(name, value)
+        _use_work(name, *values)
         if name.startswith("replace") and len(values) > 1:  # why: each place found would grow by the new text
             text, old = str(values[0]), str(values[1])
             new = str(values[2]) if len(values) > 2 else ""
@@ -59,6 +77,7 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _require(name, sum(len(str(one)) + between for one in values[0]) <= MAX_CHARACTERS)
         result = function(*values, **options)
         _require_small(name, result)
+        _use_work(name, result)
         return result
 
     return call
@@ -71,6 +90,13 @@ def _require_small(name: str, value: object) -> None:
         _require(name, -MAX_NUMBER <= value <= MAX_NUMBER)
     elif isinstance(value, list | tuple | range):
         _require(name, len(value) <= MAX_ITEMS)
+
+
+def _use_work(name: str, *values: object) -> None:
+    left = _work_left.get()
+    if left is not None:
+        left[0] -= 100 + sum(len(value) for value in values if isinstance(value, str | list | tuple | range))
+        _require(name, left[0] >= 0)
 
 
 def _require(name: str, is_small: bool) -> None:  # noqa: FBT001 - the condition is the argument

@@ -8,6 +8,7 @@ it or asks for it by `if`: no message goes out with a gap.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from html import escape
 from typing import Any, Self
 
@@ -15,28 +16,32 @@ from liquid import BoundTemplate
 from liquid.exceptions import LiquidError, UndefinedError
 
 from patron.engage.templates.customer_names import OF_CUSTOMERS
-from patron.engage.templates.html_compilation import TODO, compile_body
-from patron.engage.templates.liquid_environment import liquid_environment
-from patron.schema.common_sentences import TOO_LONG
+from patron.engage.templates.html_compilation import TODO
+from patron.engage.templates.liquid_environment import limited_work
+from patron.engage.templates.template_compilation import HTML, PLAIN, compile_template, parse_liquid
+from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadTemplate
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import DID_YOU_MEAN, did_you_mean
 from patron.storage.outreach.campaign_file import Template
+from patron.storage.sandbox.sandbox import Sandbox, Stopped
+from patron.storage.sandbox.sandbox_process import Bounds
 
 TEMPLATE_ADD_LINK = Sentence("template_add_link", "Add one, such as {link}.")
 TEMPLATE_DEFAULT = Sentence("template_default", "Give it a default, such as {example}, or take it out.")
 TEMPLATE_NO_LINK = Sentence("template_no_link", "has no unsubscribe link, which every message needs")
 TEMPLATE_HIDES_LINK = Sentence("template_hides_link", "has no unsubscribe link for some customers")
-TEMPLATE_FILTER = Sentence("template_filter", "has a filter {name!r}, which does not exist")
 TEMPLATE_EMPTY = Sentence("template_empty", "is empty for some customers")
 TEMPLATE_NO_VALUE = Sentence("template_no_value", "lacks a value for some customers ({cause})")
-TEMPLATE_LIQUID = Sentence("template_liquid", "is not valid Liquid ({cause})")
 TEMPLATE_MAY_NAME = Sentence("template_may_name", "It may name {names}.")
 TEMPLATE_NAME = Sentence("template_name", "names {name}, which no message has")
 TEMPLATE_CONDITION = Sentence("template_condition", "Take it out of the condition that it stands in.")
 TEMPLATE_RENDER = Sentence("template_render", "cannot be rendered ({cause})")
 
-HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
+COMPILER = Sandbox(Bounds(seconds=2.0, memory_bytes=256 << 20))
+"""Where templates are compiled: the compilers of MJML and CSS recurse into whatever is nested."""
+MAX_COMPILED = 64
+"""Templates that a process keeps compiled: of one version and language each."""
 UNSUBSCRIBE_URL, PREFERENCES_URL = "unsubscribe_url", "preferences_url"
 KNOWN_NAMES = ("customer", "shop", "offer", "product", UNSUBSCRIBE_URL, PREFERENCES_URL, "now", "today")
 """What a template may name: the first part of each variable."""
@@ -73,19 +78,7 @@ class MessageTemplate:
     @classmethod
     def of(cls, template: Template, language: str = "") -> Self:
         """Compile a template. Raises BadTemplate for one that is not valid, or has no link to unsubscribe."""
-        where = _where(language)
-        html, text = compile_body(template.body, template.format, where=where)
-        parts = (
-            _parsed(PLAIN, template.subject, f"{where}, subject"),
-            _parsed(PLAIN, text, where),
-            _parsed(HTML, html, where) if html else None,
-        )
-        by_part = [_variables(part) for part in parts if part is not None]
-        if any(UNSUBSCRIBE_URL not in names for names in by_part[1:]):
-            what = TEMPLATE_NO_LINK
-            todo = TEMPLATE_ADD_LINK(link=LINK_EXAMPLE)
-            raise BadTemplate(what, where=where, todo=todo)
-        return cls(language, frozenset[str]().union(*by_part), *parts)
+        return cls(**_compiled(template, language))
 
     def require_known_names(self) -> None:
         """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
@@ -118,7 +111,8 @@ class MessageTemplate:
     @staticmethod
     def _render(template: BoundTemplate, variables: Mapping[str, Any], where: str) -> str:
         try:
-            return template.render(variables)
+            with limited_work():
+                return template.render(variables)
         except UndefinedError as error:
             what = TEMPLATE_NO_VALUE(cause=error.message)
             todo = TEMPLATE_DEFAULT(example=DEFAULT_EXAMPLE)
@@ -173,17 +167,20 @@ def _where(language: str) -> str:
     return f"template.{language}" if language else "template"
 
 
-def _parsed(environment: Any, source: str, where: str) -> BoundTemplate:
+@lru_cache(MAX_COMPILED)
+def _compiled(template: Template, language: str) -> dict[str, Any]:
+    """Fields of a compiled template."""
+    where = _where(language)
     try:
-        template = environment.from_string(source)
-    except LiquidError as error:
-        raise BadTemplate(TEMPLATE_LIQUID(cause=error.message), where=where, todo=TODO) from error
-    unknown = sorted(template.analyze().filters.keys() - environment.filters.keys())
-    if unknown:
-        raise BadTemplate(TEMPLATE_FILTER(name=unknown[0]), where=where, todo=TODO)
-    return template
-
-
-def _variables(template: BoundTemplate) -> frozenset[str]:
-    used = template.analyze().globals.values()
-    return frozenset(".".join(map(str, place.segments)) for places in used for place in places)
+        compiled = COMPILER.call(compile_template, template.subject, template.body, template.format, where)
+    except Stopped as stopped:
+        raise stopped.refusal(BadTemplate, where=where, todo=SHORTEN) from stopped
+    if any(UNSUBSCRIBE_URL not in names for names in compiled.variables[1:]):
+        raise BadTemplate(TEMPLATE_NO_LINK, where=where, todo=TEMPLATE_ADD_LINK(link=LINK_EXAMPLE))
+    return {
+        "language": language,
+        "variables": frozenset[str]().union(*compiled.variables),
+        "_subject": parse_liquid(PLAIN, template.subject, f"{where}, subject"),
+        "_text": parse_liquid(PLAIN, compiled.text, where),
+        "_html": parse_liquid(HTML, compiled.html, where) if compiled.html else None,
+    }

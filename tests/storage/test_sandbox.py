@@ -14,7 +14,7 @@ from patron.storage.sandbox.sandbox import WATCHER, Sandbox, Stop, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds
 
 MB = 1 << 20
-BOUNDS = Bounds(processes=1, seconds=0.3, memory_bytes=200 * MB, answer_bytes=MB)
+BOUNDS = Bounds(processes=1, seconds=0.3, waiting_seconds=1.0, memory_bytes=200 * MB, answer_bytes=MB)
 IS_LINUX = sys.platform == "linux"
 
 

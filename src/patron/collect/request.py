@@ -20,6 +20,7 @@ from patron.govern.privacy.personal_data import text_of
 from patron.schema.common_sentences import BODY_LARGE, FILE_UNREADABLE_CAUSE, SMALLER_BATCHES
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
+from patron.schema.json_texts import MAX_DEPTH, is_too_deep
 from patron.schema.sentences import Sentence
 from patron.storage.offers.policy import Consent
 from patron.storage.shop import Shop
@@ -34,6 +35,8 @@ MESSAGE_COUNT = Sentence("message_count", "more than {count} messages")
 BODY_NOT_OBJECT = Sentence("body_not_object", "the body is not a JSON object")
 SEND_ONE_MESSAGE = Sentence("send_one_message", "Send one message.")
 EVENT_BYTES = Sentence("event_bytes", "is {count} bytes long")
+EVENT_DEPTH = Sentence("event_depth", "is nested more than {count} levels deep")
+EVENT_FLATTEN = Sentence("event_flatten", "Send its properties side by side.")
 EVENT_BYTES_MOST = Sentence("event_bytes_most", "Send at most {count} bytes an event.")
 NEEDS_SECRET_KEY = Sentence("needs_secret_key", "is accepted with a secret key only")
 
@@ -231,7 +234,7 @@ def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shar
     """Convert one message into a raw event, or into a rejected one with its reason."""
     event_id = original = message = None
     try:
-        _check_length(raw, rules)
+        _check_size(raw, rules)
         original = JSON_DECODER.decode(raw)
         message, flags = complete_message(original, raw, received_at, rules, shared)
         event_id = text_of(message["messageId"])
@@ -265,7 +268,9 @@ def _line_to_replay(message: dict[str, Any] | None, original: Any, raw: bytes) -
         return raw
 
 
-def _check_length(raw: bytes, rules: SourceRules) -> None:
+def _check_size(raw: bytes, rules: SourceRules) -> None:
+    if is_too_deep(raw):
+        raise BadEvent(EVENT_DEPTH(count=MAX_DEPTH), where="message", todo=EVENT_FLATTEN)
     if len(raw) > rules.longest_event_bytes:
         raise BadEvent(
             EVENT_BYTES(count=len(raw)),

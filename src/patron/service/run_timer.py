@@ -1,4 +1,4 @@
-"""Runs that `patron serve` starts by itself, once a day at the time that people chose; off until they do."""
+"""What `patron serve` does by the clock: runs, once a day at the time that people chose, and old uploads deleted."""
 
 import logging
 import threading
@@ -9,6 +9,7 @@ from datetime import datetime
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError
 from patron.service.jobs import start_job
+from patron.storage.data.sealed_uploads import delete_old_uploads
 from patron.storage.runs.jobs import RUN, SCHEDULE, last_time, newest_jobs, run_schedule
 from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.shop import Shop
@@ -59,8 +60,11 @@ class RunTimer:
             start_job(RequestContext.from_name(self.shop, SCHEDULE, now=now), RUN, {"as_of": "today"})
 
     def _keep_looking(self) -> None:
-        while not self._is_ending.wait(self.check_seconds):
+        pause = 0.0
+        while not self._is_ending.wait(pause):
+            pause = self.check_seconds
             try:
+                delete_old_uploads(self.shop, now=self.clock())
                 settle_lost_jobs(self.shop, now=self.clock())
                 self.start_due_run(self.clock())
                 self.trouble = ""

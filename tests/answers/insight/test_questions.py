@@ -82,7 +82,7 @@ def test_rows_beyond_the_limit_are_cut_and_the_result_says_so(made_shop, workers
 
 
 def test_a_process_that_died_is_replaced(made_shop, workers):
-    for process in workers._processes:
+    for process in workers._sandbox._processes:
         if process is not None:
             process.kill()
             process.wait()

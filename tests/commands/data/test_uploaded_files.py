@@ -19,6 +19,7 @@ from patron.commands.data.uploaded_files import (
 from patron.schema.errors import BadFile, BadMapping, NotFound
 from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
+from patron.storage.data.sealed_uploads import clear_upload, delete_old_uploads
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 GERMAN = "Bestellnummer;Kunde;Datum;Betrag\n" + "".join(
@@ -63,19 +64,85 @@ def test_a_file_with_too_many_faults_stores_nothing(shop):
     assert not shop.lake.exists(EVENTS)
 
 
+def files_of(shop) -> list:
+    return [path for path in (shop.folder / "tmp" / "uploads").rglob("*") if path.is_file()]
+
+
 def test_a_name_leads_nowhere_else_and_old_files_go(shop):
     upload_id = upload(shop, GERMAN, "../../patron.toml")
-    files = [path for path in (shop.folder / "tmp" / "uploads" / upload_id).rglob("*") if path.is_file()]
-    assert [path.name for path in files] == ["patron.toml"]
-    assert files[0].stat().st_mode & 0o077 == 0
+    assert look_into_upload(shop, upload_id).file == "patron.toml"
+    assert [path.name for path in files_of(shop)] == ["sealed"]
+    assert files_of(shop)[0].stat().st_mode & 0o077 == 0
     with pytest.raises(NotFound):
         look_into_upload(shop, "../../..")
-    late = datetime.now(UTC) + timedelta(days=2)
-    save_upload(shop, "b.csv", io.BytesIO(b"a\n1\n"), now=late)
+    delete_old_uploads(shop, now=datetime.now(UTC) + timedelta(hours=23))
+    assert look_into_upload(shop, upload_id).line_count == 151
+    delete_old_uploads(shop, now=datetime.now(UTC) + timedelta(hours=25))
     with pytest.raises(NotFound):
         look_into_upload(shop, upload_id)
     with pytest.raises(BadFile):
         save_upload(shop, "empty.csv", io.BytesIO(b""), now=NOW)
+    assert files_of(shop) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "a" * 300 + ".csv", "单" * 200 + ".csv", "a\x00b.csv", "/etc/passwd", "CON:.csv"]
+)
+def test_any_name_becomes_one_that_a_file_can_have(shop, name):
+    upload_id = upload(shop, GERMAN, name)
+    file = look_into_upload(shop, upload_id, encoding="utf-8").file
+    assert file
+    assert not set(file) & set("/\\:\0")
+
+
+def test_an_upload_lies_sealed_with_its_name_whatever_is_done_with_it(shop):
+    upload_id = upload(shop, GERMAN * 300, "Bestellungen geheim.csv", encoding="cp1252")
+    look_into_upload(shop, upload_id)
+    try_upload(shop, upload_id, german(), now=NOW)
+    for path in files_of(shop):
+        assert path.name in {"sealed", "mapping.toml"}
+        assert not any(word in path.read_bytes() for word in (b"geheim", b"kunde", b"Beispiel"))
+
+
+def test_a_sealed_upload_that_was_changed_is_refused(shop):
+    upload_id = upload(shop, GERMAN * 400)
+    [sealed] = files_of(shop)
+    whole = sealed.read_bytes()
+    other = upload(shop, GERMAN)
+    [foreign] = [path for path in files_of(shop) if path != sealed]
+    assert len(whole) > 2 << 20
+    block = 4 + int.from_bytes(whole[:4], "big")
+    for changed in (
+        whole[:-1],
+        whole[: len(whole) // 2],
+        whole[block:],
+        whole[:block] + whole[block + (1 << 20) + 32 :],
+        whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
+        foreign.read_bytes(),
+        b"",
+        b"\xff" * 1000,
+    ):
+        sealed.write_bytes(changed)
+        with pytest.raises(BadFile, match="not as it was sent"):
+            look_into_upload(shop, upload_id)
+    assert look_into_upload(shop, other).line_count == 151
+
+
+def test_a_copy_in_clear_whose_reader_was_killed_is_deleted_and_one_that_is_read_is_not(shop):
+    upload_id = upload(shop, GERMAN)
+    later = datetime.now(UTC) + timedelta(minutes=5)
+    with clear_upload(shop, upload_id) as path:
+        delete_old_uploads(shop, now=later)
+        assert path.is_file()
+    assert not path.exists()
+    left = files_of(shop)[0].parent / "clear-of-somebody-killed"
+    left.mkdir()
+    (left / "orders.csv").write_text("ann@shop.example")
+    delete_old_uploads(shop, now=datetime.now(UTC))
+    assert left.exists()
+    delete_old_uploads(shop, now=later)
+    assert not left.exists()
+    assert look_into_upload(shop, upload_id).line_count == 151
 
 
 def test_a_mapping_quotes_what_a_header_holds_and_names_what_is_missing():

@@ -16,6 +16,18 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from patron.collect.files.file_kinds import refuse_other_kinds
+from patron.collect.files.file_limits import (
+    FILE_HEADER,
+    FILE_KEYS,
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_CELLS,
+    MAX_HEADER_LENGTH,
+    MAX_LINE_BYTES,
+    header_lines,
+    require_credible_rows,
+    require_short_line,
+    require_usable_columns,
+)
 from patron.govern.privacy.personal_data import text_of
 from patron.schema.common_sentences import (
     CHECK_PATH,
@@ -25,6 +37,7 @@ from patron.schema.common_sentences import (
     FILE_UNREADABLE_CAUSE,
 )
 from patron.schema.errors import BadFile
+from patron.schema.json_texts import is_too_deep
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import FULL
 
@@ -106,15 +119,20 @@ class InputFile:
         is_open = bool(self.header) and text.count('"') % 2 == 1
         return line == self.line_count and (self.is_unfinished or is_open)
 
-    def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
-        """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on."""
+    def chunks(self, columns: tuple[str, ...] = (), *, row_count: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on.
+
+        `row_count` is how many rows of a Parquet file are read at a time; text files have chunks of bytes.
+        """
         try:
             if is_parquet(self.path):
-                yield from _number_chunks(_parquet(self.path, list(columns) or None))
+                yield from _number_chunks(_parquet(self.path, list(columns) or None, row_count))
             elif is_json(self.path):
                 yield from _json(self.path, self.columns)
             else:
                 yield from _csv(self)
+        except MemoryError:
+            raise  # why: the file is not damaged, it needs more than there is
         except (OSError, pa.ArrowException) as error:
             if getattr(error, "errno", None) in FULL:
                 raise
@@ -142,13 +160,20 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
             meta = pq.ParquetFile(path)
             if meta.metadata.num_rows == 0:
                 raise BadFile(FILE_NO_ROWS, where=str(path), todo=EXPORT_AGAIN)
-            return InputFile(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
+            names = meta.schema_arrow.names
+            require_credible_rows(path, meta.metadata.num_rows)
+            require_usable_columns(path, names)
+            if len(set(names)) < len(names):
+                raise BadFile(HEADER_REPEATS, where=str(path), todo=EXPORT_AGAIN)
+            return InputFile(path, tuple(names), meta.metadata.num_rows)
         encoding = "utf-8" if is_json(path) else encoding
         refuse_other_kinds(path, encoding)
         lines, is_unfinished = _check_encoding(path, encoding)
         if is_json(path):
             return InputFile(path, _json_columns(path), lines, is_unfinished)
         return _inspect_csv(path, delimiter, encoding, lines, is_unfinished=is_unfinished)
+    except MemoryError:
+        raise
     except (OSError, pa.ArrowException) as error:
         cause = _cause(error)
         what = FILE_UNREADABLE_CAUSE(cause=cause) if cause else FILE_UNREADABLE
@@ -202,12 +227,16 @@ def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int, *
     with path.open(
         encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
     ) as file:
-        head = file.readline()
+        head = file.readline(MAX_HEADER_LENGTH + 1)
         mark = _delimiter(delimiter, path) if delimiter else max(DELIMITERS, key=head.count)
         file.seek(0)
-        rows = csv.reader(file, delimiter=mark)
-        names = tuple(name.strip() for name in next(rows, []))
-        second = file.readline()
+        rows = csv.reader(header_lines(file), delimiter=mark)
+        try:
+            names = tuple(name.strip() for name in next(rows, []))
+        except csv.Error as error:
+            raise BadFile(FILE_HEADER(count=MAX_HEADER_LENGTH), where=str(path), todo=CHECK_CSV) from error
+        second = file.readline(MAX_HEADER_LENGTH)
+    require_usable_columns(path, names)
     named = tuple(name for name in names if name)
     if len(set(named)) < len(named) or "\x00" in head:
         raise BadFile(HEADER_REPEATS, where=str(path), todo=CHECK_CSV)
@@ -234,8 +263,8 @@ def _number_chunks(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
         first += rows.num_rows
 
 
-def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
-    for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns):
+def _parquet(path: Path, columns: list[str] | None, row_count: int) -> Iterator[pa.Table]:
+    for batch in pq.ParquetFile(path).iter_batches(row_count, columns=columns):
         yield pa.Table.from_batches([batch])
 
 
@@ -311,19 +340,24 @@ def _line_ends(rows: pa.RecordBatch) -> np.ndarray:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            require_short_line(path, number, line)
             if line.strip():
                 yield number, line.strip()
 
 
 def line_chunks(path: Path, size: int = 50_000) -> Iterator[list[tuple[int, bytes]]]:
-    """Read numbered lines in lists; blank lines are skipped."""
+    """Read numbered lines in lists; blank lines are skipped. Raises BadFile for one that is too long."""
     chunk: list[tuple[int, bytes]] = []
+    byte_count = 0
     for json_line in _json_lines(path):
         chunk.append(json_line)
-        if len(chunk) == size:
+        byte_count += len(json_line[1])
+        if len(chunk) == size or byte_count > MAX_CHUNK_BYTES:
             yield chunk
-            chunk = []
+            chunk, byte_count = [], 0
     if chunk:
         yield chunk
 
@@ -333,12 +367,15 @@ def _json_columns(path: Path) -> tuple[str, ...]:
     for _, line in next(line_chunks(path, 1000), []):
         row = _decode(line)
         names.update(dict.fromkeys(row or {}))
+        require_usable_columns(path, names, FILE_KEYS)
     if not names:
         raise BadFile(NO_JSON_LINE, where=str(path), todo=JSON_LINE)
     return tuple(names)
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
+    if is_too_deep(line):
+        return None
     try:
         row = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -349,9 +386,15 @@ def _decode(line: bytes) -> dict[str, Any] | None:
 def _json(path: Path, columns: tuple[str, ...]) -> Iterator[Chunk]:
     for lines in line_chunks(path):
         decoded = [(number, _decode(line), line) for number, line in lines]
-        good = [(number, row) for number, row, _ in decoded if row is not None]
         unreadable = tuple((number, line.decode()) for number, row, line in decoded if row is None)
-        names = dict.fromkeys(columns) | {name: None for _, row in good for name in row}
-        rows = {name: pa.array([text_of(row.get(name)) for _, row in good], pa.string()) for name in names}
-        numbers = pa.array([number for number, _ in good], pa.int64())
-        yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], unreadable)
+        good = [(number, row) for number, row, _ in decoded if row is not None]
+        names = dict.fromkeys(columns)
+        for _, row in good:
+            names.update(dict.fromkeys(row))
+            require_usable_columns(path, names, FILE_KEYS)
+        size = MAX_CHUNK_CELLS // len(names)
+        for start in range(0, len(good) or 1, size):
+            some = good[start : start + size]
+            rows = {name: pa.array([text_of(row.get(name)) for _, row in some], pa.string()) for name in names}
+            numbers = pa.array([number for number, _ in some], pa.int64())
+            yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], () if start else unreadable)

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.collect.files.file_limits import bounded_memory
 from patron.collect.files.file_reader import Chunk, InputFile, is_parquet, line_chunks
 from patron.collect.files.mapping import Mapping, Part
 from patron.collect.files.mapping_sql import MACROS, literal, quoted, raw_events_sql
@@ -120,9 +121,10 @@ class ImportJob:
         counts, done = IngestionCounts(), 0
         plan = [(source, self._parts(source)) for source in self.sources]
         for source, parts in plan:
-            for counted, size in self._load_source(source, parts):
-                counts, done = counts + counted, done + size
-                self.progress(done, max(total, done))
+            with bounded_memory(str(source.path), self.loader.shop.settings.engine):
+                for counted, size in self._load_source(source, parts):
+                    counts, done = counts + counted, done + size
+                    self.progress(done, max(total, done))
         return counts
 
     def _load_source(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:

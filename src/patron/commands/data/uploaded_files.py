@@ -1,27 +1,25 @@
-"""Files that people upload in the console: kept privately until they are imported, looked into, tried, imported.
+"""Files that people upload in the console: looked into, tried, imported.
 
-A file is checked as a whole before anything of it is stored, and deleted after its import, or a day after it came.
+A file is checked as a whole before anything of it is stored, and deleted after its import, or a day after it came. What
+is in it is first read in a sandbox; the server itself reads rows that the sandbox took from its beginning.
 """
 
 import re
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeVar
 from zoneinfo import available_timezones
 
-import pyarrow.parquet as pq
+import msgspec
 from pydantic import Field
 
-from patron.collect.files.file_reader import NOT_IN_ENCODING, InputFile, inspect_file, is_json, is_parquet
+from patron.collect.files.file_head import read_first_rows, read_head
 from patron.collect.files.import_preview import Preview
 from patron.collect.files.mapping import BUILT_IN
-from patron.collect.files.recognise_mapping import recognise_mapping
 from patron.commands.data.column_mapping import ColumnMapping, mapping_toml, suggest_mapping
 from patron.commands.data.import_files import (
     MAX_REJECTED_SHARE,
@@ -34,47 +32,43 @@ from patron.commands.data.init_workspace import missing_settings, write_missing_
 from patron.govern.access.operations import operation
 from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.access.access_rights import Action, Area, Right
-from patron.schema.common_sentences import CHOOSE_FILE
 from patron.schema.data.dead_letter_reasons import FAULTS
-from patron.schema.errors import BadFile, BadQuery, NotFound, code_of
+from patron.schema.errors import BadFile, BadQuery
 from patron.schema.privacy.personal_keys import kind_of_property
 from patron.schema.progress import Progress, silent
 from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
-from patron.storage.durable_files import disk_errors, make_private_folder, private_file, write_durably
+from patron.storage.data.sealed_uploads import (
+    clear_upload,
+    delete_old_uploads,
+    delete_upload,
+    seal_upload,
+    upload_folder,
+    uploads_folder,
+)
+from patron.storage.durable_files import make_private_folder, write_durably
+from patron.storage.sandbox.sandbox import Sandbox, Stopped
+from patron.storage.sandbox.sandbox_process import Bounds
 from patron.storage.shop import Shop
-from patron.storage.workspace.workspace_files import MAPPINGS_FOLDER, SCRATCH_FOLDER
+from patron.storage.workspace.workspace_files import MAPPINGS_FOLDER
 
-UPLOAD_TWICE = Sentence("upload_twice", "Upload it again: nothing is stored twice.")
-NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is empty")
-NO_UPLOAD = Sentence("no_upload", "no such upload")
-UPLOAD_DELETED = Sentence("upload_deleted", "the uploaded file was deleted after its import, or after a day")
 NO_EVENT_ROWS = Sentence("no_event_rows", "no row of it is an event")
 FAULTY_ROWS = Sentence("faulty_rows", "{share:.1%} of its rows are faulty, most of them {cause}; nothing was stored")
 CURRENCY_CODE = Sentence("currency_code", "is not a currency code such as EUR")
 TIME_ZONE = Sentence("time_zone", "is not a time zone such as Europe/Berlin")
-FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")
-UPLOAD_AGAIN = Sentence("upload_again", "Upload the file again.")
 OTHER_COLUMNS = Sentence("other_columns", "Choose other columns.")
 FIX_FILE = Sentence("fix_file", "Fix the file, or choose other columns.")
 THREE_LETTERS = Sentence("three_letters", "Write three letters.")
 CHOOSE_ANOTHER = Sentence("choose_another", "Choose another.")
-USE_IMPORT = Sentence("use_import", "Use `patron import` for it.")
 
-UPLOADS_FOLDER = "uploads"
 MAPPING_FILE = "mapping.toml"
-HEAD_FOLDER = "head"
-CONTENT_FOLDER = "content"
-UPLOAD_ID = re.compile("[0-9a-f]{16}")
-MAX_BYTES = 256 << 20
-KEPT_FOR = timedelta(days=1)
 TRIED_ROWS = 100
-SAMPLES = 3
-MAX_SAMPLE_LENGTH = 40
+Result = TypeVar("Result")
 CUSTOM = "custom"
 """Instead of a built-in mapping: the columns that were chosen."""
-ENCODINGS = ("utf-8", "cp1252", "gb18030", "utf-16")
-COPIED_BYTES = 1 << 20
+READING = Bounds(seconds=10.0)
+"""What looking into a file may take; an import has a process of its own, and takes its time."""
+SHORTER_EXPORT = Sentence("shorter_export", "Export fewer columns and rows, or check what made the file.")
 
 
 @dataclass(frozen=True)
@@ -142,175 +136,86 @@ class UploadTrial:
 
 
 def save_upload(shop: Shop, name: str, content: BinaryIO, *, now: datetime) -> str:
-    """Keep a file privately and return its id. Raises BadFile for one that is empty or too large, NoSpace."""
+    """Keep a file, sealed, and return its id. Raises BadFile for one that is empty or too large, NoSpace."""
     delete_old_uploads(shop, now=now)
-    upload_id = secrets.token_hex(8)
-    folder = _folder(shop, upload_id) / CONTENT_FOLDER
-    for place in (_root(shop), folder.parent, folder):
-        make_private_folder(place)
-    try:
-        with private_file(folder / _safe_name(name)) as out:
-            _copy(content, out)
-    except BaseException:
-        delete_upload(shop, upload_id)
-        raise
-    return upload_id
-
-
-def _copy(content: BinaryIO, out: BinaryIO) -> None:
-    size = 0
-    while block := content.read(COPIED_BYTES):
-        size += len(block)
-        if size > MAX_BYTES:
-            raise BadFile(FILE_LARGE(size=MAX_BYTES >> 20), where="file", todo=USE_IMPORT)
-        out.write(block)
-    if not size:
-        raise BadFile(NO_FILE_OR_EMPTY, where="file", todo=CHOOSE_FILE)
-
-
-def _safe_name(name: str) -> str:
-    """The file's name without folders and without signs that mean something to a path or a pattern."""
-    bare = name.replace("\\", "/").rpartition("/")[2]
-    clean = re.sub(r"[^\w.\- ]+", "_", bare).strip(" .")[-120:]
-    return clean or "upload.csv"
-
-
-def _root(shop: Shop) -> Path:
-    return shop.folder / SCRATCH_FOLDER / UPLOADS_FOLDER
-
-
-def _folder(shop: Shop, upload_id: str) -> Path:
-    if not UPLOAD_ID.fullmatch(upload_id):
-        raise NotFound(NO_UPLOAD, where=upload_id, todo=UPLOAD_AGAIN)
-    return _root(shop) / upload_id
-
-
-def _file(shop: Shop, upload_id: str) -> Path:
-    files = sorted((_folder(shop, upload_id) / CONTENT_FOLDER).glob("*"))
-    if not files:
-        todo = UPLOAD_TWICE
-        raise NotFound(UPLOAD_DELETED, where=upload_id, todo=todo)
-    return files[0]
-
-
-def delete_upload(shop: Shop, upload_id: str) -> None:
-    """Delete an uploaded file, and what was made from it."""
-    shutil.rmtree(_folder(shop, upload_id), ignore_errors=True)
-
-
-def delete_old_uploads(shop: Shop, *, now: datetime) -> None:
-    """Delete files that nobody imported within a day."""
-    for folder in _root(shop).glob("*"):
-        if now.timestamp() - folder.stat().st_mtime > KEPT_FOR.total_seconds():
-            shutil.rmtree(folder, ignore_errors=True)
+    return seal_upload(shop, name, content)
 
 
 @operation(Right(Action.ACT, Area.DATA), "GET /api/uploads/{upload_id}")
 def look_into_upload(shop: Shop, upload_id: str, *, encoding: Annotated[str, Field(max_length=20)] = "") -> Upload:
     """An uploaded file that is not imported yet: its columns, masked samples, and the mapping that fits it."""
-    path = _file(shop, upload_id)
-    source = _inspect(path, encoding)
-    rows = next(iter(source.chunks())).rows.slice(0, SAMPLES)
-    columns = tuple(
-        _column(name, rows.column(name).to_pylist()) for name in source.columns if name in rows.column_names
-    )
+    with clear_upload(shop, upload_id) as path:
+        return _look(shop, upload_id, path, encoding)
+
+
+def _look(shop: Shop, upload_id: str, path: Path, encoding: str) -> Upload:
+    head = _read(shop, path, read_head, encoding)
     return Upload(
         upload_id,
         path.name,
         byte_count=path.stat().st_size,
-        line_count=source.line_count,
-        encoding=source.encoding,
-        columns=columns,
-        built_in=_built_in(path, source.encoding),
-        suggestion=suggest_mapping(source.columns),
+        line_count=head.line_count,
+        encoding=head.encoding,
+        columns=tuple(_column(name, texts) for name, texts in head.samples.items()),
+        built_in=head.built_in,
+        suggestion=suggest_mapping(head.columns),
     )
 
 
-def _inspect(path: Path, encoding: str) -> InputFile:
-    """Look at a file in an encoding, or in the first one that it can be read in. Raises BadFile."""
-    if encoding:
-        return inspect_file(path, delimiter=None, encoding=encoding if encoding in ENCODINGS else ENCODINGS[0])
+def _read(shop: Shop, path: Path, function: Callable[..., Result], *arguments: object) -> Result:
+    """Let a sandbox read a file that somebody sent. Raises BadFile."""
     try:
-        return inspect_file(path, delimiter=None, encoding=ENCODINGS[0])
-    except BadFile as error:
-        if code_of(error.what) != NOT_IN_ENCODING.code:
-            raise
-    try:
-        return inspect_file(path, delimiter=None, encoding="gb18030")
-    except BadFile:
-        return inspect_file(path, delimiter=None, encoding="cp1252")
+        folder = uploads_folder(shop)
+        return _reader(folder, folder.stat().st_ino).call(function, str(path), *arguments)
+    except Stopped as stopped:
+        raise stopped.refusal(BadFile, where=path.name, todo=SHORTER_EXPORT) from stopped
+    except BadFile as refused:
+        raise BadFile(refused.what, where=path.name, todo=refused.todo) from refused
 
 
-def _column(name: str, values: list[Any]) -> UploadedColumn:
-    texts = [str(value)[:MAX_SAMPLE_LENGTH] for value in values if value is not None]
+@lru_cache(4)
+def _reader(folder: Path, _inode: int) -> Sandbox:
+    """The processes that look into the uploads of a workspace; another folder in its place is another one to them."""
+    return Sandbox(msgspec.structs.replace(READING, readable=(str(folder),)))
+
+
+def _column(name: str, texts: tuple[str, ...]) -> UploadedColumn:
     is_personal = kind_of_property(name) != "plain" or any(personal_kind(text) for text in texts)
     samples = (f"{text[:1]}•••" for text in texts) if is_personal else texts
     return UploadedColumn(name, tuple(dict.fromkeys(samples)), is_personal)
 
 
-def _built_in(path: Path, encoding: str) -> str:
-    try:
-        return recognise_mapping([str(path)], delimiter=None, encoding=encoding)
-    except BadFile:
-        return ""
-
-
 def try_upload(shop: Shop, upload_id: str, choice: MappingChoice, *, now: datetime) -> UploadTrial:
     """Read the first rows as an import would, and write nothing. Raises NotFound, BadFile, BadMapping."""
     shop.reload_settings()  # why: the first import, by another process, has written the shop's currency
-    path = _file(shop, upload_id)
-    head = _head(path, choice.encoding)
-    options = FileOptions(encoding=choice.encoding)
-    mapping = _mapping(shop, upload_id, choice)
-    shown = preview_import(
-        shop, [str(head)], mapping, now=now, progress=silent, options=options, stated=choice.settings
-    )
+    with clear_upload(shop, upload_id) as path:
+        mapping = _mapping(shop, upload_id, path, choice)
+        first_rows = _read(shop, path, read_first_rows, choice.encoding, TRIED_ROWS)
+        path.unlink()
+        write_durably(path, first_rows)
+        shown = preview_import(
+            shop,
+            [str(path)],
+            mapping,
+            now=now,
+            progress=silent,
+            options=FileOptions(encoding=choice.encoding),
+            stated=choice.settings,
+        )
     return UploadTrial(shown.preview.line_count, shown.preview, shown.notes)
 
 
-def _mapping(shop: Shop, upload_id: str, choice: MappingChoice, *, is_kept: bool = False) -> str:
+def _mapping(shop: Shop, upload_id: str, path: Path, choice: MappingChoice, *, is_kept: bool = False) -> str:
     """Name of the built-in mapping, or the file that the chosen columns are written to. Raises BadMapping."""
     if choice.mapping in BUILT_IN:
         return choice.mapping
-    source = _inspect(_file(shop, upload_id), choice.encoding)
-    content = mapping_toml(choice.columns, source.columns)
+    content = mapping_toml(choice.columns, _read(shop, path, read_head, choice.encoding).columns)
     name = content.partition('"')[2].partition('"')[0]
-    folder = shop.folder / MAPPINGS_FOLDER if is_kept else _folder(shop, upload_id)
+    folder = shop.folder / MAPPINGS_FOLDER if is_kept else upload_folder(shop, upload_id)
     make_private_folder(folder)
-    path = folder / (f"{name}.toml" if is_kept else MAPPING_FILE)
-    write_durably(path, content.encode())
-    return str(path)
-
-
-def _head(path: Path, encoding: str) -> Path:
-    """A file with the first rows of another one."""
-    folder = path.parent.parent / HEAD_FOLDER
-    make_private_folder(folder)
-    head = folder / path.name
-    with disk_errors(head):
-        if is_parquet(path):
-            batch = next(pq.ParquetFile(path).iter_batches(TRIED_ROWS))
-            pq.write_table(pq.ParquetFile(path).read().slice(0, batch.num_rows), head)
-        else:
-            with path.open("rb") as file:
-                count = TRIED_ROWS + (not is_json(path))
-                write_durably(head, b"".join(islice(_records(file, encoding), count)))
-    return head
-
-
-def _records(file: BinaryIO, encoding: str) -> Iterator[bytes]:
-    """Rows of a text file, each with the lines that its quoted values have."""
-    if encoding.startswith("utf-16"):
-        yield from [file.read()]
-        return
-    row = b""
-    for line in file:
-        row += line
-        if row.count(b'"') % 2 == 0:
-            yield row
-            row = b""
-    if row:
-        yield row
+    file = folder / (f"{name}.toml" if is_kept else MAPPING_FILE)
+    write_durably(file, content.encode(), is_shared=True)
+    return str(file)
 
 
 def _faulty_share(preview: Preview) -> float:
@@ -325,8 +230,16 @@ def import_upload(shop: Shop, options: Mapping[str, Any], *, now: datetime, prog
     """
     shop.reload_settings()
     upload_id, choice = str(options["upload_id"]), choice_of(options)
-    path = _file(shop, upload_id)
-    mapping = _mapping(shop, upload_id, choice, is_kept=True)
+    with clear_upload(shop, upload_id) as path:
+        mapping = _mapping(shop, upload_id, path, choice, is_kept=True)
+        summary = _import_clear(shop, path, mapping, choice, now=now, progress=progress)
+    delete_upload(shop, upload_id)
+    return summary
+
+
+def _import_clear(
+    shop: Shop, path: Path, mapping: str, choice: MappingChoice, *, now: datetime, progress: Progress
+) -> ImportSummary:
     read = FileOptions(encoding=choice.encoding)
     stated = choice.settings
     checked = preview_import(
@@ -338,15 +251,9 @@ def import_upload(shop: Shop, options: Mapping[str, Any], *, now: datetime, prog
     if share > MAX_REJECTED_SHARE:
         faults = {reason: count for reason, count in checked.rejected_by_reason.items() if reason in FAULTS}
         most = max(faults, key=lambda reason: faults[reason])
-        raise BadFile(
-            FAULTY_ROWS(share=share, cause=most),
-            where=path.name,
-            todo=FIX_FILE,
-        )
+        raise BadFile(FAULTY_ROWS(share=share, cause=most), where=path.name, todo=FIX_FILE)
     with _with_settings(shop, stated) as fitted:
-        summary = import_files(fitted, [str(path)], mapping, now=now, progress=progress, options=read)
-    delete_upload(shop, upload_id)
-    return summary
+        return import_files(fitted, [str(path)], mapping, now=now, progress=progress, options=read)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Save, restore and delete segments; each change is a version with its author."""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, SETTING_MISSING
 from patron.schema.errors import BadSegment
+from patron.schema.json_texts import parse_json
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
@@ -74,7 +74,7 @@ def read_segment_file(path: Path) -> Mapping[str, Any]:
     """Content of a TOML or JSON file. Raises BadSegment."""
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        return parse_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise BadSegment(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=CHECK_PATH) from error
     except (ValueError, RecursionError) as error:  # why: both formats' errors, and those of the encoding, are such

@@ -24,6 +24,7 @@ from patron.engage.providers.receipts import (
 )
 from patron.schema.common_sentences import RECEIPT_COUNT, SEND_FEWER, USE_ONE_OF
 from patron.schema.errors import BadRequest
+from patron.schema.json_texts import parse_json
 from patron.schema.sentences import Sentence
 
 PROVIDER_UNKNOWN = Sentence("provider_unknown", "the provider {name!r} is not known")
@@ -74,7 +75,7 @@ def receipts_of(provider: str, content: Content) -> list[Receipt]:
         raise BadRequest(422, what, where="provider", todo=USE_ONE_OF(names=", ".join(PROVIDERS)))
     try:
         rows = list(read(content))
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         what = f"the body is not what {provider} sends ({type(error).__name__}: {str(error)[:80]})"
         raise BadRequest(422, what, where="body", todo=SEE_SEND_EMAIL) from error
     if len(rows) > MAX_RECEIPTS:
@@ -119,7 +120,7 @@ def _mailgun(content: Content) -> Iterator[Receipt | None]:
 
 
 def _ses(content: Content) -> Iterator[Receipt | None]:
-    event = json.loads(content["Message"]) if "Message" in content else content
+    event = parse_json(content["Message"]) if "Message" in content else content
     kind = SES.get(str(event.get("eventType") or event["notificationType"]).lower())
     details = event.get("bounce") or event.get("complaint") or {}
     headers = event["mail"].get("commonHeaders", {})

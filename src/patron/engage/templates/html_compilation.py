@@ -35,19 +35,27 @@ MAX_BYTES = 200_000
 """Size of a body as written."""
 MAX_DEPTH = 200
 """Elements within elements: what compiles them calls itself for each."""
-CLOSED_BY_THEMSELVES = frozenset(("dd", "dt", "li", "option", "p", "td", "th", "tr"))
-"""Elements that end where the next of their kind begins, if nothing ended them."""
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+LISTS = ("dl", "dt", "dd", "li", "ol", "ul")
+BLOCKS = frozenset(
+    (*HEADINGS, *LISTS, "address", "article", "blockquote", "div", "footer", "header", "hr", "p", "table")
+)
+CELLS, TERMS = frozenset(("td", "th")), frozenset(("dd", "dt"))
+ENDS = {
+    **dict.fromkeys(BLOCKS, frozenset("p")),
+    **dict.fromkeys(CELLS, CELLS),
+    **dict.fromkeys(TERMS, TERMS),
+    "li": frozenset(("li", "p")),
+    "option": frozenset(("option",)),
+    "tr": CELLS | {"tr"},
+}
+"""Elements that end where another one begins, if nothing ended them before."""
 VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
 )
 INLINER = css_inline.CSSInliner(keep_style_tags=True, keep_link_tags=True, load_remote_stylesheets=False)
 OPTIONS = mrml.RenderOptions(fonts={})
 """No font of somebody else's server: it would learn who reads what."""
-HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-LISTS = ("dl", "dt", "dd", "li", "ol", "ul")
-BLOCKS = frozenset(
-    (*HEADINGS, *LISTS, "address", "article", "blockquote", "div", "footer", "header", "hr", "p", "table")
-)
 ROW = "tr"
 SILENT = frozenset(("head", "script", "style", "title", "noscript"))
 Attributes = list[tuple[str, str | None]]
@@ -125,11 +133,11 @@ class _DepthReader(HTMLParser):
         self.deepest = 0
         self._open: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:  # noqa: ARG002 - as a parser calls it
         if tag in VOID or len(self._open) > MAX_DEPTH:
             return
-        if tag in CLOSED_BY_THEMSELVES and self._open[-1:] == [tag]:
-            return
+        while self._open and self._open[-1] in ENDS.get(tag, ()):
+            self._open.pop()
         self._open.append(tag)
         self.deepest = max(self.deepest, len(self._open))
 

@@ -78,7 +78,7 @@ class MessageTemplate:
     @classmethod
     def of(cls, template: Template, language: str = "") -> Self:
         """Compile a template. Raises BadTemplate for one that is not valid, or has no link to unsubscribe."""
-        return cls(**_compiled(template, language))
+        return cls(**_compiled(template.subject, template.body, template.format, language))
 
     def require_known_names(self) -> None:
         """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
@@ -168,11 +168,11 @@ def _where(language: str) -> str:
 
 
 @lru_cache(MAX_COMPILED)
-def _compiled(template: Template, language: str) -> dict[str, Any]:
+def _compiled(subject: str, body: str, body_format: str, language: str) -> dict[str, Any]:
     """Fields of a compiled template."""
     where = _where(language)
     try:
-        compiled = COMPILER.call(compile_template, template.subject, template.body, template.format, where)
+        compiled = COMPILER.call(compile_template, subject, body, body_format, where)
     except Stopped as stopped:
         raise stopped.refusal(BadTemplate, where=where, todo=SHORTEN) from stopped
     if any(UNSUBSCRIBE_URL not in names for names in compiled.variables[1:]):
@@ -180,7 +180,7 @@ def _compiled(template: Template, language: str) -> dict[str, Any]:
     return {
         "language": language,
         "variables": frozenset[str]().union(*compiled.variables),
-        "_subject": parse_liquid(PLAIN, template.subject, f"{where}, subject"),
+        "_subject": parse_liquid(PLAIN, subject, f"{where}, subject"),
         "_text": parse_liquid(PLAIN, compiled.text, where),
         "_html": parse_liquid(HTML, compiled.html, where) if compiled.html else None,
     }

@@ -77,6 +77,7 @@ class AuditAction(StrEnum):
     QUESTION_PINNED = "question pinned"
     QUESTION_SAVED = "question saved"
     QUESTION_UNPINNED = "question unpinned"
+    READING_STOPPED = "reading stopped"
     RECOVERY_CODE_USED = "recovery code used"
     RECOVERY_CODES_CREATED = "recovery codes created"
     RESET_LINK_CREATED = "reset link created"

@@ -35,7 +35,7 @@ MODULE = "patron.storage.sandbox.sandbox_process"
 PATIENCE_SECONDS = 20.0
 """How long a call waits for its turn, and for a process to start."""
 GRACE_SECONDS = 2.0
-"""How much longer than its processor time a call may take on the clock, besides as much again for a busy machine."""
+"""How long a process that closed its pipes may take to end."""
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHONHASHSEED")
 """What a confined process gets of the environment: nothing that could be secret."""
 SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
@@ -152,7 +152,7 @@ class Sandbox:
             self._askers[number] = asker
         try:
             process = self._started(number)
-            with self._killed_after(number, 2 * call.seconds + GRACE_SECONDS):
+            with self._killed_after(number, call.seconds + self._bounds.waiting_seconds):
                 write_frame(_pipe(process.stdin), msgspec.msgpack.encode(call))
                 content = read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
             answer = msgspec.msgpack.decode(content, type=Answer)

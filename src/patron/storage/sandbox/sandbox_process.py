@@ -16,7 +16,7 @@ from typing import IO, Any, get_type_hints
 import msgspec
 
 from patron.schema.errors import PatronError
-from patron.storage.sandbox.confinement import confine, memory_cap
+from patron.storage.sandbox.confinement import confine, give_way, memory_cap
 
 LENGTH = struct.Struct(">I")
 
@@ -27,7 +27,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     processes: int = 2
     """Calls at a time; others wait."""
     seconds: float = 5.0
-    """Processor time and time on the clock of a call."""
+    """Processor time of a call, for each of its threads."""
+    threads: int = 1
+    waiting_seconds: float = 10.0
+    """Time on the clock that a call may take besides, as on a busy machine."""
     memory_bytes: int = 1 << 30
     """What a call may take beyond what the process has."""
     answer_bytes: int = 32 << 20
@@ -76,15 +79,15 @@ def write_frame(stream: IO[bytes], content: bytes) -> None:
     stream.flush()
 
 
-def answer_call(call: Call, memory_bytes: int) -> Answer:
+def answer_call(call: Call, bounds: Bounds) -> Answer:
     """Call a function within its bounds."""
     function = getattr(importlib.import_module(call.module), call.function)
     hints = get_type_hints(function)
     names = list(inspect.signature(function).parameters)
     arguments = [msgspec.convert(value, hints[name]) for name, value in zip(names, call.arguments, strict=False)]
-    _bound_time(call.seconds)
+    _bound_time(call.seconds * bounds.threads)
     try:
-        with memory_cap(memory_bytes):
+        with memory_cap(bounds.memory_bytes):
             result = function(*arguments)
             return Answer(msgspec.Raw(msgspec.msgpack.encode(result)))
     except PatronError as error:
@@ -97,19 +100,20 @@ def _bound_time(seconds: float) -> None:
     """Let the system end this process when it computes longer than that from now."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (ceil(used.ru_utime + used.ru_stime + seconds) + 1, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (ceil(used.ru_utime + used.ru_stime + seconds), hard))
 
 
 def main(bounds: Bounds) -> None:
     """Answer calls until the server ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # why: whatever a library prints must not look like an answer
+    give_way()
     if bounds.is_confined:
         confine(readable=bounds.readable, max_files=bounds.max_files)
     write_frame(out, b"ready")
     while content := read_frame(sys.stdin.buffer, 1 << 31):
         try:
-            answer = answer_call(msgspec.msgpack.decode(content, type=Call), bounds.memory_bytes)
+            answer = answer_call(msgspec.msgpack.decode(content, type=Call), bounds)
         except Exception as error:  # noqa: BLE001 - why: a reader may fail on what somebody sent in any way
             # why: without its words, which may hold what was sent
             sys.stderr.write("".join((*traceback.format_tb(error.__traceback__), type(error).__name__, "\n")))

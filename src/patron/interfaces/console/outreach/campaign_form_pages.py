@@ -42,6 +42,7 @@ from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
+from patron.schema.json_texts import parse_json
 from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
@@ -182,8 +183,16 @@ def content_of(fields: Fields) -> dict[str, Any]:
     content = {name: fields[name] for name in ("name", "goal", "segment", "channel", "topic", "budget", "start", "end")}
     content |= {"exclude": tuple(fields["exclude"]), "offers": tuple(fields["offers"]), "template": fields["templates"]}
     if fields["expect"]:
-        content |= {"expect": json.loads(fields["expect"])}
+        content |= {"expect": _expected(fields["expect"])}
     return content | {"holdout_share": share_of(fields["holdout"])}
+
+
+def _expected(text: str) -> Any:
+    """What a form expects of a campaign; a text that is no JSON stays, so that it is refused with its name."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
 
 
 def share_of(percent: str) -> float | str:

@@ -39,6 +39,7 @@ from patron.interfaces.i18n import LOCALES
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadJourney, PatronError
+from patron.schema.json_texts import parse_json
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.sentences import Sentence
 from patron.storage.outreach.journey_file import JOURNEY, MAX_STEPS, Journey, ProductTrigger, Send
@@ -147,7 +148,7 @@ def steps_of(request: Request, fields: Fields) -> list[Any]:
     """The steps of a form. Raises BadJourney for what is not JSON."""
     texts = request.app.state.console.words(request)
     try:
-        steps = json.loads(fields["steps"][:MAX_STEPS_LENGTH])
+        steps = parse_json(fields["steps"][:MAX_STEPS_LENGTH])
     except ValueError as error:
         raise BadJourney(texts("journeys.form.not_json", what=str(error)), where="steps") from error
     return steps if isinstance(steps, list) else [steps]

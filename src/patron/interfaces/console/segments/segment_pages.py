@@ -45,6 +45,7 @@ from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadSegment, NoRunYet, PatronError
+from patron.schema.json_texts import parse_json
 from patron.schema.list_pages import MAX_COUNT
 
 router = APIRouter(route_class=GuardedRoute)
@@ -219,7 +220,7 @@ def parsed_rule(request: Request, text: str) -> Any:
     """The rule of a form. Raises BadSegment for what is not JSON."""
     texts = request.app.state.console.words(request)
     try:
-        return json.loads(text[:MAX_RULE_LENGTH])
+        return parse_json(text[:MAX_RULE_LENGTH])
     except ValueError as error:
         raise BadSegment(texts("segments.not_json", what=str(error)), where="rule") from error
 

@@ -8,7 +8,7 @@ every form of a session holds. A route without a right cannot be made.
 import hmac
 import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patron.commands.access.actors import step_actor
 from patron.commands.access.identify_actor import Session, csrf_token, identify_key, identify_session
@@ -32,10 +32,12 @@ from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
+from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import NotAllowed, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
+from patron.storage.sandbox.sandbox import WATCHER, Stop
 from patron.storage.shop import Shop
 
 NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
@@ -153,7 +155,26 @@ class AccessControl:
                 app = RedirectResponse(SECOND_FACTOR, 303)
         except PatronError as error:
             app = refusal(error, request.url.path)
-        await app(scope, receive, send)
+        stops: list[tuple[str, Stop]] = []
+
+        async def record_and_send(message: Message) -> None:
+            if stops and message["type"] == "http.response.start":
+                await run_in_threadpool(self._record_stops, state["actor"], _address(scope), stops)
+            await send(message)
+
+        before = WATCHER.set(stops)
+        try:
+            await app(scope, receive, record_and_send)
+        finally:
+            WATCHER.reset(before)
+
+    def _record_stops(self, actor: Actor | None, address: str, stops: Sequence[tuple[str, Stop]]) -> None:
+        """Enter into the audit log that something somebody sent could not be read within bounds."""
+        context = RequestContext(self.shop, actor or Actor("", frozenset()), now=datetime.now(UTC))
+        with self.shop.store.begin() as connection:
+            for function, stop in stops:
+                details = {"address": address, "reader": function, "reason": stop}
+                context.record(connection, AuditAction.READING_STOPPED, details)
 
     async def _identify(self, request: Request, state: dict[str, Any]) -> None:
         """Who asks. Raises BadKey for a key that is not one."""
@@ -230,6 +251,11 @@ class GuardedRoute(APIRoute):
         if is_once and takes_key(self.right, request.method):
             return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
         return await handle(request)
+
+
+def _address(scope: Scope) -> str:
+    """Address of a route, with the names of what stands in it instead of whom it is about."""
+    return getattr(scope.get("route"), "path", "")
 
 
 def is_open(request: Request) -> bool:

@@ -1,0 +1,66 @@
+"""Templates that would fell or hold up whoever compiles or renders them are refused; the process goes on."""
+
+import time
+
+import pytest
+
+import hostile_inputs
+from patron.engage.templates.message_template import COMPILER, MessageTemplate
+from patron.schema.errors import BadTemplate
+from patron.storage.outreach.campaign_file import Template
+
+VALUES = {"unsubscribe_url": "https://shop.example/u/T", "preferences_url": "https://shop.example/p/T", "customer": {}}
+TEMPLATES = hostile_inputs.templates(30_000)
+CPU_SECONDS = 4
+"""What a template may take of this process, at the very most."""
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_hostile_template_is_refused_or_rendered(name):
+    body, body_format = TEMPLATES[name]
+    began = time.process_time()
+    answer = _rendered_or_refused(Template(subject="Hello", body=body, format=body_format))
+    assert time.process_time() - began < CPU_SECONDS
+    if isinstance(answer, BadTemplate):
+        assert answer.where.startswith("template.en")
+        assert answer.todo
+    else:
+        assert "https://shop.example/u/T" in answer
+
+
+def _rendered_or_refused(template):
+    try:
+        return MessageTemplate.of(template, "en").render(VALUES).text
+    except BadTemplate as refusal:
+        return refusal
+
+
+@pytest.mark.parametrize(
+    ("body", "body_format"),
+    [
+        ("<q>" * 12_000, "html"),
+        ("<div>" * 20_000, "html"),
+        ("<mjml><mj-body>" + "<mj-wrapper>" * 5_000 + "</mj-body></mjml>", "mjml"),
+    ],
+)
+def test_elements_nested_too_deep_are_refused_by_their_depth(body, body_format):
+    with pytest.raises(BadTemplate, match="nested more than 200 deep"):
+        MessageTemplate.of(Template(subject="Hello", body=body, format=body_format))
+
+
+def test_elements_that_close_themselves_are_not_nested():
+    rows = "<tr><td>a<td>b" * 300
+    body = f"<ul>{'<li>x' * 900}</ul>{'<p>x' * 300}{'<br><img src=x>' * 300}<table>{rows}</table>"
+    text = MessageTemplate.of(Template(subject="Hello", body=body + hostile_inputs.LINK, format="html"))
+    assert text.render(VALUES).text.count("- x") == 900
+
+
+def test_a_template_is_compiled_once(monkeypatch):
+    calls = []
+    call = COMPILER.call
+    monkeypatch.setattr(COMPILER, "call", lambda *arguments: calls.append(1) or call(*arguments))
+    template = Template(subject="Once", body="Once only {{ unsubscribe_url }}", format="text")
+    for _ in range(3):
+        MessageTemplate.of(template, "en")
+    MessageTemplate.of(template, "de")
+    assert len(calls) == 2

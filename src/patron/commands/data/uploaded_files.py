@@ -63,6 +63,8 @@ CHOOSE_ANOTHER = Sentence("choose_another", "Choose another.")
 
 MAPPING_FILE = "mapping.toml"
 TRIED_ROWS = 100
+ENCODINGS = ("utf-8", "cp1252", "gb18030", "utf-16")
+"""Encodings that people may choose."""
 Result = TypeVar("Result")
 CUSTOM = "custom"
 """Instead of a built-in mapping: the columns that were chosen."""
@@ -149,7 +151,7 @@ def look_into_upload(shop: Shop, upload_id: str, *, encoding: Annotated[str, Fie
 
 
 def _look(shop: Shop, upload_id: str, path: Path, encoding: str) -> Upload:
-    head = _read(shop, path, read_head, encoding)
+    head = _read(shop, path, read_head, encoding if encoding in ENCODINGS else "")
     return Upload(
         upload_id,
         path.name,

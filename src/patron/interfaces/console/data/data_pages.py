@@ -12,12 +12,12 @@ from starlette.datastructures import UploadFile
 
 from patron.answers.data.data_quality import data_quality
 from patron.answers.data.ingestion_status import ingestion_status
-from patron.collect.files.file_head import ENCODINGS
 from patron.commands.data.built_in_mappings import built_in_mappings
 from patron.commands.data.column_mapping import DATE_FORMATS, EVENTS, FIELDS, ORDERS, ColumnMapping
 from patron.commands.data.import_files import replay as try_again
 from patron.commands.data.uploaded_files import (
     CUSTOM,
+    ENCODINGS,
     MappingChoice,
     Upload,
     UploadTrial,

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-import httpx
-
 import hostile_inputs
+import httpx
 
 SERVER = """
 import sys

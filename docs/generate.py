@@ -236,9 +236,9 @@ def command_line() -> str:
 def sql_functions() -> str:
     """Functions that a query may call, by what they are about."""
     text = (
-        "`patron sql`, the API and Explore run one SELECT over the [tables](tables.md). It may call these functions of\n"
-        "[DuckDB](https://duckdb.org/docs/stable/sql/functions/overview), which read their arguments, the clock and chance\n"
-        "only, and stand after FROM as " + ", ".join(f"`{name}`" for name in sorted(TABLE_FUNCTIONS)) + ".\n"
+        "`patron sql`, the API and Explore run one SELECT over the [tables](tables.md). It may call these functions\n"
+        "of [DuckDB](https://duckdb.org/docs/stable/sql/functions/overview), which read their arguments, the clock\n"
+        "and chance only. After FROM may stand " + ", ".join(f"`{name}`" for name in sorted(TABLE_FUNCTIONS)) + ".\n"
         "[Why no others](../decisions/0045-a-query-is-what-its-engine-parsed.md).\n"
     )
     rows = ((kind, " ".join(f"`{name}`" for name in names.split())) for kind, names in FUNCTIONS_BY_KIND.items())

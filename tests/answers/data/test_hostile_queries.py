@@ -13,7 +13,7 @@ from patron.answers.data.sql_query import open_query, sql
 from patron.schema.errors import BadQuery
 from patron.storage.shop import Shop
 
-STATEMENTS = 120
+STATEMENTS = 100
 """How many are drawn here; `benchmarks/interfaces/hostile_queries.py` draws 20,000."""
 
 
@@ -201,6 +201,27 @@ EVERYTHING_OF_EVENTS = [
     "select coalesce(*columns(*)::varchar) from events",
     "select * like '%token%' from events",
 ]
+CTES_CALLED_LIKE_FILES = [
+    "from {file} pivot (count(*) for x in (1))",
+    "from {file} unpivot (v for k in (x))",
+    "from events e, lateral (from {file})",
+    "from events, range((select max(x) from {file}))",
+    "values ((select max(x) from {file}))",
+    "from events order by (select max(x) from {file})",
+    "from events limit (select max(x) from {file})",
+    "from events positional join {file}",
+    "select distinct on ((select max(x) from {file})) event_id from events",
+    "select sum(1) over (order by (select max(x) from {file})) from events",
+    "select count(*) filter ((select max(x) from {file}) = 1) from events",
+    "from (with b as (from {file}) from b)",
+    "from events union all by name from {file}",
+    "select nullif((select max(x) from {file}), 1), array(from {file}), [(from {file})]",
+    "select 1 in (from {file}), 1 = any (from {file}), exists (from {file})",
+    "from {file} asof join {file} b on {file}.x >= b.x",
+    "from {file} semi join events on true",
+    "from unnest((select [max(x)] from {file}))",
+    "with recursive a(x) as (select 1 union all (with b as (from a) select x + 1 from b where x < 3)) from a, {file}",
+]
 
 
 @pytest.mark.parametrize("texts", [CTE_ELSEWHERE, FUNCTIONS_THAT_READ], ids=["names", "functions"])
@@ -240,6 +261,16 @@ def test_a_name_means_the_cte_of_its_scope_and_else_the_declared_table(planted):
         assert list(sql(shop, text).to_pylist()[0].values()) == [count], text
 
 
+def test_a_cte_called_like_a_file_is_the_cte_wherever_it_can_be_named(planted, monkeypatch):
+    shop, paths = planted
+    monkeypatch.setattr(sql_query, "_bind_without_files", lambda *_: None)
+    [file, *_] = [f'"{path}"' for path in paths if "/events/" in path]
+    for text in CTES_CALLED_LIKE_FILES:
+        separator = "," if text.startswith("with") else " "
+        query = f"with recursive {file} as (select 1 as x){separator}{text.removeprefix('with recursive')}"
+        assert outcome(shop, query.replace("{file}", file)) == "rows", text
+
+
 def test_a_function_that_is_not_listed_says_which_one_is(planted):
     shop, _ = planted
     with pytest.raises(BadQuery, match=r"no function uper here\. Did you mean upper\? The reference"):
@@ -262,8 +293,9 @@ def test_every_listed_function_exists(planted):
 def test_where_the_check_is_passed_by_the_engine_itself_still_opens_nothing_else(planted, monkeypatch):
     shop, paths = planted
     monkeypatch.setattr(sql_query, "declared_tables", lambda *_: ["events"])
-    for text in ("from '{path}'", "from read_parquet('{path}')", "from read_text('{path}')", "from glob('{path}')"):
-        for path in paths:
+    functions = ("from read_parquet('{path}')", "from read_text('{path}')", "from glob('{path}')")
+    for number, path in enumerate(paths):
+        for text in ("from '{path}'", functions[number % 3]):
             assert outcome(shop, text.replace("{path}", path)) == "refused", (text, path)
 
 

@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 import patron
+from patron.answers.data.query_functions import FUNCTIONS_BY_KIND, TABLE_FUNCTIONS
 from patron.collect.files.mapping import BUILT_IN, description
 from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
@@ -232,6 +233,18 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+def sql_functions() -> str:
+    """Functions that a query may call, by what they are about."""
+    text = (
+        "`patron sql`, the API and Explore run one SELECT over the [tables](tables.md). It may call these functions\n"
+        "of [DuckDB](https://duckdb.org/docs/stable/sql/functions/overview), which read their arguments, the clock\n"
+        "and chance only. After FROM may stand " + ", ".join(f"`{name}`" for name in sorted(TABLE_FUNCTIONS)) + ".\n"
+        "[Why no others](../decisions/0045-a-query-is-what-its-engine-parsed.md).\n"
+    )
+    rows = ((kind, " ".join(f"`{name}`" for name in names.split())) for kind, names in FUNCTIONS_BY_KIND.items())
+    return f"# SQL functions\n\n{NOTE}\n{text}\n{grid(('about', 'functions'), rows)}\n"
+
+
 def picture() -> str:
     """The loop, drawn from what the stages declare."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -270,6 +283,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "policy": policy,
     "command-line": command_line,
     "loop": loop,
+    "sql-functions": sql_functions,
 }
 
 

@@ -63,11 +63,11 @@ def test_the_time_in_which_nobody_reads_does_not_count(shop):
 def test_ctrl_c_ends_a_query_that_the_engine_begins_afterwards(tmp_path):
     before = signal.signal(signal.SIGINT, lambda *_: None)  # why: Python's own exception would end it as well
     con = duckdb.connect()
-    watch = Watch(con, QueryLimits(seconds=2, memory_gb=1, spill_gb=1), tmp_path, None)
+    watch = Watch(QueryLimits(seconds=2, memory_gb=1, spill_gb=1), tmp_path, None)
     try:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(4 * CHECK_SECONDS)
-        with pytest.raises(duckdb.InterruptException), watch.work():
+        with pytest.raises(duckdb.InterruptException), watch.work(con):
             con.execute(f"{ENDLESS} count(*) from n")
         assert not watch.is_out_of_time
     finally:

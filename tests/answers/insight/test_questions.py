@@ -38,7 +38,7 @@ def test_every_ready_made_question_has_an_answer(made_shop, workers):
         ("select token from identities", "token"),
         ("select value from traits", "value"),
         ("drop table orders", "SELECT"),
-        ("select * from read_csv('/etc/passwd')", "no table"),
+        ("select * from read_csv('/etc/passwd')", "no function"),
         (" ", "nothing"),
     ],
 )

@@ -71,20 +71,18 @@ class QueryLimits:
 
 
 class Watch:
-    """Interrupts the engine on Ctrl-C, for good, and when its own work takes too long.
+    """Interrupts the engine at work on Ctrl-C, for good, and when its own work takes too long.
 
     The time in which others read rows does not count.
     """
 
-    def __init__(
-        self, con: duckdb.DuckDBPyConnection, limits: QueryLimits, spill: Path, give_up: GiveUp | None
-    ) -> None:
-        self._con = con
+    def __init__(self, limits: QueryLimits, spill: Path, give_up: GiveUp | None) -> None:
+        self._con: duckdb.DuckDBPyConnection | None = None
+        """What works now."""
         self._limits = limits
         self._spill = spill
         self._give_up = give_up
         self._ended = threading.Event()
-        self._is_working = False
         self._is_interrupted = False
         self._signals = _signals_of_this_process()
         self._handler = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
@@ -95,13 +93,13 @@ class Watch:
         self._thread.start()
 
     @contextmanager
-    def work(self) -> Iterator[None]:
-        """Count the time of this block."""
-        self._is_working = True
+    def work(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Count the time of this block, in which an engine works."""
+        self._con = con
         try:
             yield
         finally:
-            self._is_working = False
+            self._con = None
 
     def end(self) -> None:
         """Stop watching."""
@@ -122,15 +120,14 @@ class Watch:
     def _watch(self) -> None:
         spent, before = 0.0, time.monotonic()
         while not self._ended.wait(CHECK_SECONDS):
-            now = time.monotonic()
-            spent += now - before if self._is_working else 0.0
+            now, con = time.monotonic(), self._con
+            spent += now - before if con else 0.0
             before = now
             self._is_interrupted = self._is_interrupted or self._has_ctrl_c()
-            if self._is_interrupted:
-                self._con.interrupt()  # why each time: before a query has begun, the engine forgets it
-            if spent > self._limits.seconds:
-                self.is_out_of_time = True
-                self._con.interrupt()
+            self.is_out_of_time = self.is_out_of_time or spent > self._limits.seconds
+            if con and (self._is_interrupted or self.is_out_of_time):
+                with suppress(duckdb.ConnectionException):  # why: it may be closed by now
+                    con.interrupt()  # why each time: before a query has begun, the engine forgets it
             if spent > self._limits.seconds + GRACE_SECONDS and self._give_up:
                 shutil.rmtree(self._spill, ignore_errors=True)
                 self._give_up(self._limits.out_of_time())

@@ -1,53 +1,29 @@
 """`patron sql`: one read-only SELECT over the lake's tables, and which tables and columns there are."""
 
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
+from patron.answers.data.query_check import SQL_DEEP, SQL_PARENTHESES, TOO_DEEP, declared_tables, no_table
 from patron.answers.data.query_limits import SQL_LISTED, GiveUp, QueryLimits, Watch, memory_cap, spill_folder
-from patron.schema.common_sentences import SQL_NO_TABLE, SQL_SELECT, TOO_LONG
 from patron.schema.errors import BadQuery
-from patron.schema.sentences import Sentence
-from patron.schema.spelling import both, did_you_mean
-from patron.schema.sql_syntax import syntax_problem
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Personal, Table, sql_type
 from patron.schema.tables import BY_NAME
+from patron.storage.duck_engine import DuckEngine
+from patron.storage.engine import literal
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.runs.pinned_tables import pinned_relation, with_ctes
+from patron.storage.runs.pinned_tables import pinned_relation
 from patron.storage.runs.snapshot import Past
+from patron.storage.settings import EngineSettings
 from patron.storage.shop import Shop
 from patron.storage.store.store import EXPERIMENT_ARMS
-
-SQL_READ_ONLY = Sentence("sql_read_only", "Write one SELECT; Patron's tables are read-only here.")
-SQL_TABLES_ALONE = Sentence("sql_tables_alone", "Tables are {names}.")
-SQL_ONLY_SELECT = Sentence("sql_only_select", "only one SELECT can be run")
-SQL_FORBIDDEN = Sentence("sql_forbidden", "{name} cannot be run here")
-SQL_DEEP = Sentence("sql_deep", "is nested too deeply")
-SQL_SHORTER = Sentence("sql_shorter", "Write a shorter SELECT.")
-SQL_WITHOUT = Sentence("sql_without", "Write one SELECT without it.")
-SQL_PARENTHESES = Sentence("sql_parentheses", "Write it with fewer parentheses and subqueries.")
-
-FORBIDDEN = (
-    exp.Insert,
-    exp.Update,
-    exp.Delete,
-    exp.Create,
-    exp.Drop,
-    exp.Command,
-    exp.Set,
-    exp.Pragma,
-    exp.Attach,
-    exp.Copy,
-    exp.Into,
-)
 
 STORE_TABLES = {table.name: table for table in (EXPERIMENT_ARMS, ASSIGNMENTS)}
 """Tables of the store that can be queried too: those without personal data."""
@@ -58,11 +34,25 @@ STORE_ROWS = {
 
 STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME, sa.Boolean: FLAG, sa.Integer: INT, sa.Float: NUMBER}
 
-MAX_QUERY_LENGTH = 100_000
+TABLE_NAMES = frozenset(BY_NAME.keys() | STORE_TABLES.keys())
+"""Every table that can be queried."""
+
 ROWS_PER_BATCH = 10_000
 MEMORY_BESIDES_GB = 1.0
 """What the process may take besides the engine: rows on their way out."""
-"""Where to look for names."""
+TEXTS = "select json_extract_string(json_serialize_sql($sql), '$..literal.text')"
+"""Texts in a SELECT."""
+SEAL = (
+    "set enable_external_access = false",
+    "set python_enable_replacements = false",
+    "set autoload_known_extensions = false",
+    "set autoinstall_known_extensions = false",
+)
+"""What keeps an engine from anything but its tables and the files that were allowed before, for good."""
+BINDER = DuckEngine(EngineSettings(memory_gb=0.5, threads=1))
+"""An engine without any file or row, in which a query is parsed and bound before it runs."""
+PATH = re.compile(r"""(?<=")/[^"]+|(?<=')/[^']+|(?<![\w./])(?:/[^\s/"',;:()\[\]]+){2,}/?""")
+"""A path from the root, in a message."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +77,9 @@ class TableInfo:
 
 def tables(shop: Shop, name: str = "") -> tuple[TableInfo, ...]:
     """Every table that can be queried, or the one of a name. Raises BadQuery for an unknown name."""
-    known = sorted([*BY_NAME, *STORE_TABLES])
-    if name and name not in known:
-        raise _no_table(name)
-    return tuple(_info(shop, one) for one in known if name in {"", one})
+    if name and name not in TABLE_NAMES:
+        raise no_table(name, TABLE_NAMES)
+    return tuple(_info(shop, one) for one in sorted(TABLE_NAMES) if name in {"", one})
 
 
 def _info(shop: Shop, name: str) -> TableInfo:
@@ -139,32 +128,66 @@ def open_query(
     the personal-data classes `hidden` do not exist for the query.
     Raises BadQuery for anything but one SELECT over declared tables, and for one that takes too much.
     """
-    try:
-        names = _tables_of(_parsed(text))
-    except RecursionError as error:
-        raise BadQuery(SQL_DEEP, todo=SQL_PARENTHESES) from error
-    relations = [(name, _without(BY_NAME[name], hidden, _relation(shop, name))) for name in names if name in BY_NAME]
-    stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
     limits = QueryLimits.of(shop.settings.engine, seconds)
-    with (
-        spill_folder(shop.folder / "tmp", f"sql-{os.getpid()}") as spill,
-        shop.engine.connect(stored, limits.engine_config(spill)) as con,
-        memory_cap(limits.memory_gb + MEMORY_BESIDES_GB),
-    ):
-        # Only the files of these snapshots may be opened, and no setting may be changed any more.
-        folder = str(shop.lake.folder).replace("'", "''")
-        con.execute(f"set allowed_directories = ['{folder}/']")
-        con.execute("set enable_external_access = false")
-        con.execute("set lock_configuration = true")
-        watch = Watch(con, limits, spill, give_up)
+    with spill_folder(shop.folder / "tmp", f"sql-{os.getpid()}") as spill, BINDER.cursor() as binder:
+        watch = Watch(limits, spill, give_up)
         try:
-            with _refusals(watch, limits), watch.work():
-                reader = con.sql(with_ctes(text.strip().rstrip(";"), relations)).to_arrow_reader(ROWS_PER_BATCH)
-            yield QueryResult(reader.schema, _batches(reader, watch, limits))
+            with _refusals(watch, limits, text), watch.work(binder):
+                names = declared_tables(binder, text, TABLE_NAMES)
+            relations = {
+                name: _without(BY_NAME[name], hidden, _relation(shop, name)) for name in names if name in BY_NAME
+            }
+            stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
+            with (
+                shop.engine.connect(stored, limits.engine_config(spill)) as con,
+                memory_cap(limits.memory_gb + MEMORY_BESIDES_GB),
+            ):
+                refusals = partial(_refusals, watch, limits, text)
+                with refusals(), watch.work(con):
+                    _seal(con, _define_views(con, relations))
+                with refusals(), watch.work(binder):
+                    _bind_without_files(binder, con, names, text)
+                with refusals(), watch.work(con):
+                    reader = con.sql(text).to_arrow_reader(ROWS_PER_BATCH)
+                yield QueryResult(reader.schema, _batches(reader, con, watch, refusals))
         except MemoryError as error:
             raise limits.out_of_memory(error) from error
         finally:
             watch.end()
+
+
+def _define_views(con: duckdb.DuckDBPyConnection, relations: Mapping[str, str]) -> list[str]:
+    """Give an engine the SQL of tables under their names, and return the files that it names."""
+    files: set[str] = set()
+    for name, relation in relations.items():
+        con.execute(f"create view {name} as {relation}")
+        [[texts]] = con.execute(TEXTS, {"sql": relation}).fetchall()
+        files.update(text for text in texts if text.endswith(".parquet"))
+    return sorted(files)
+
+
+def _bind_without_files(
+    binder: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection, names: Iterable[str], text: str
+) -> None:
+    """Bind a query where the tables are empty and no file can be opened: what is not a column of theirs fails here.
+
+    It holds the query to the declared tables and the columns that are shown even where a check has been passed by.
+    """
+    for name in names:
+        table = con.view(name)
+        columns = (f'"{column}" {type_}' for column, type_ in zip(table.columns, table.types, strict=True))
+        binder.execute(f"create temp table {name} ({', '.join(columns)})")
+    for statement in SEAL:
+        binder.execute(statement)
+    binder.sql(text)
+
+
+def _seal(con: duckdb.DuckDBPyConnection, files: Collection[str]) -> None:
+    """Let the engine open these files alone, and let no setting be changed any more."""
+    if files:
+        con.execute(f"set allowed_paths = [{', '.join(map(literal, files))}]")
+    for statement in (*SEAL, "set lock_configuration = true"):
+        con.execute(statement)
 
 
 def _relation(shop: Shop, name: str) -> str:
@@ -181,9 +204,14 @@ def _without(table: Table, hidden: Collection[Personal], relation: str) -> str:
     return f"select * exclude ({columns}) from ({relation})" if columns else relation
 
 
-def _batches(reader: pa.RecordBatchReader, watch: Watch, limits: QueryLimits) -> Iterator[pa.RecordBatch]:
+def _batches(
+    reader: pa.RecordBatchReader,
+    con: duckdb.DuckDBPyConnection,
+    watch: Watch,
+    refusals: Callable[[], AbstractContextManager[None]],
+) -> Iterator[pa.RecordBatch]:
     while True:
-        with _refusals(watch, limits), watch.work():
+        with refusals(), watch.work(con):
             batch = next(reader, None)
         if batch is None:
             return
@@ -191,7 +219,7 @@ def _batches(reader: pa.RecordBatchReader, watch: Watch, limits: QueryLimits) ->
 
 
 @contextmanager
-def _refusals(watch: Watch, limits: QueryLimits) -> Iterator[None]:
+def _refusals(watch: Watch, limits: QueryLimits, text: str) -> Iterator[None]:
     """Say in our words why the engine did not answer; Arrow passes the engine's errors on as those of a file."""
     try:
         yield
@@ -204,52 +232,17 @@ def _refusals(watch: Watch, limits: QueryLimits) -> Iterator[None]:
             raise limits.out_of_time() from error
         if "Out of Memory" in str(error):
             raise limits.out_of_memory(error) from error
+        if TOO_DEEP in str(error):
+            raise BadQuery(SQL_DEEP, todo=SQL_PARENTHESES) from error
         if isinstance(error, (duckdb.InterruptException, RuntimeError)):  # why: so the engine reports Ctrl-C
             raise KeyboardInterrupt from error
-        raise BadQuery(_words_of(error), todo=SQL_LISTED) from error
+        raise BadQuery(_words_of(error, text), todo=SQL_LISTED) from error
 
 
-def _words_of(error: Exception) -> str:
-    """What the engine says is wrong, without its advice about settings, which nobody may change here."""
-    return str(error).strip().partition("\n\nPossible solutions")[0]
-
-
-def _parsed(text: str) -> exp.Expr:
-    if len(text) > MAX_QUERY_LENGTH:
-        raise BadQuery(TOO_LONG(count=f"{MAX_QUERY_LENGTH:,}"), todo=SQL_SHORTER)
-    try:
-        statements = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
-    except SqlglotError as error:
-        raise BadQuery(syntax_problem(error), todo=SQL_SELECT) from error
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadQuery(SQL_ONLY_SELECT, todo=both(SQL_READ_ONLY, SQL_LISTED))
-    forbidden = next(statements[0].find_all(*FORBIDDEN), None)
-    if forbidden is not None:
-        raise BadQuery(SQL_FORBIDDEN(name=forbidden.key.upper()), todo=SQL_WITHOUT)
-    return statements[0]
-
-
-def _tables_of(query: exp.Expr) -> list[str]:
-    """Names of the declared tables a query reads. Raises BadQuery for files, functions and unknown tables."""
-    cte_names = {cte.alias for cte in query.find_all(exp.CTE)}
-    names = set()
-    for table in query.find_all(exp.Table):
-        if table.name in cte_names:
-            continue
-        if (
-            table.name not in BY_NAME.keys() | STORE_TABLES.keys()
-            or table.db
-            or not isinstance(table.this, exp.Identifier)
-        ):
-            raise _no_table(table.sql(dialect="duckdb"))
-        names.add(table.name)
-    return sorted(names)
-
-
-def _no_table(name: str) -> BadQuery:
-    known = sorted(BY_NAME.keys() | STORE_TABLES.keys())
-    meant = did_you_mean(name, known) or SQL_TABLES_ALONE(names=", ".join(known))
-    return BadQuery(SQL_NO_TABLE(name=name), todo=both(meant, SQL_LISTED))
+def _words_of(error: Exception, text: str) -> str:
+    """What the engine says is wrong, without advice about settings and without paths that the query does not have."""
+    words = str(error).strip().partition("\n\nPossible solutions")[0]
+    return PATH.sub(lambda path: path[0] if path[0] in text else "...", words)
 
 
 def _stored_rows(shop: Shop, table: sa.Table) -> pa.Table:

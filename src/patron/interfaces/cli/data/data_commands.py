@@ -124,7 +124,8 @@ def sql(
 ) -> None:
     """Run one read-only SELECT on the lake's tables, or list tables and columns.
 
-    Rows come in no particular order unless the query has an ORDER BY.
+    Rows come in no particular order unless the query has an ORDER BY. Functions are those that the reference of SQL
+    functions lists.
 
     Example: patron sql --workspace shop "select name, count(*) as n from events group by name"
     """

@@ -11,11 +11,9 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "support" / "hostile"))
-
-import hostile_inputs
 import httpx
-from hostile_corpus import CAMPAIGN, Server, hostile_server, send_all
+from tests.support.hostile import hostile_inputs
+from tests.support.hostile.hostile_corpus import CAMPAIGN, Server, hostile_server, send_all
 from tests.support.shops.made_shop import fill
 
 from patron.storage.shop import Shop

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tests.support.hostile_queries import HostileQueries, outcome, plant
+from tests.support.hostile.hostile_queries import HostileQueries, outcome, plant
 
 from patron.storage.shop import Shop
 

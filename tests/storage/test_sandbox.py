@@ -7,8 +7,8 @@ import threading
 import time
 
 import pytest
+from tests.support.hostile import hostile_calls
 
-import hostile_calls
 from patron.schema.errors import BadFile
 from patron.storage.sandbox.sandbox import WATCHER, Sandbox, Stop, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.support.hostile_queries import CANARY, HIDDEN_COLUMNS, HostileQueries, outcome, plant
+from tests.support.hostile.hostile_queries import CANARY, HIDDEN_COLUMNS, HostileQueries, outcome, plant
 
 from patron.answers.data import sql_query
 from patron.answers.data.query_functions import FUNCTIONS, TABLE_FUNCTIONS

@@ -1,8 +1,8 @@
 """Files that are small but large to read, or that never end, are refused by name, and others are read."""
 
 import pytest
+from tests.support.hostile import hostile_inputs
 
-import hostile_inputs
 from patron.collect.files.file_head import read_first_rows, read_head
 from patron.collect.files.file_limits import MAX_COLUMNS
 from patron.collect.files.file_reader import inspect_file

@@ -3,8 +3,8 @@
 import time
 
 import pytest
+from tests.support.hostile import hostile_inputs
 
-import hostile_inputs
 from patron.engage.templates.message_template import COMPILER, MessageTemplate
 from patron.schema.errors import BadTemplate
 from patron.storage.outreach.campaign_file import Template

@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
+from tests.support.hostile import hostile_corpus
+from tests.support.hostile.hostile_corpus import hostile_server
 
-import hostile_corpus
-from hostile_corpus import hostile_server
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-import hostile_inputs
 import httpx
+from tests.support.hostile import hostile_inputs
 
 SERVER = """
 import sys

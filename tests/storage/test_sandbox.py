@@ -70,6 +70,11 @@ def test_a_call_that_takes_too_much_or_fails_is_stopped_and_the_next_is_answered
     assert sandbox.call(hostile_calls.add, 2, 2) == 4
 
 
+def test_half_a_sign_is_refused_before_it_is_sent(sandbox):
+    with pytest.raises(Stopped):
+        sandbox.call(hostile_calls.read, "\ud800")
+
+
 def test_memory_below_the_bound_is_there_again_for_the_next_call(sandbox):
     assert [sandbox.call(hostile_calls.take_memory, 100 * MB) for _ in range(5)] == [100 * MB] * 5
 

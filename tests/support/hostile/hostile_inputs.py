@@ -449,8 +449,3 @@ def _zip(entries: list[tuple[str, bytes]]) -> bytes:
 def count() -> int:
     """How many there are."""
     return sum(len(made()) for made in (files, templates, rules, queries, json_bodies))
-
-
-def count() -> int:
-    """How many there are."""
-    return sum(len(made()) for made in (files, templates, rules, queries, json_bodies))

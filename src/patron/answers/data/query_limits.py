@@ -1,6 +1,5 @@
 """What one query of `patron sql` may take: seconds, memory and space on disk; past that it is refused."""
 
-import resource
 import shutil
 import signal
 import socket
@@ -153,33 +152,6 @@ def _signals_of_this_process() -> tuple[socket.socket, socket.socket] | None:
     for end in ends:
         end.close()
     return None
-
-
-@contextmanager
-def memory_cap(gb: float) -> Iterator[None]:
-    """Let the process take so much more memory than now: what the engine does not count, such as lists, included.
-
-    Linux alone says how much the process has; elsewhere only the engine's own limit holds.
-    """
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    taken = _data_bytes()
-    most = taken + round(gb * BYTES_PER_GB)
-    if not taken or (before[1] != resource.RLIM_INFINITY and most > before[1]):
-        yield
-        return
-    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def _data_bytes() -> int:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 @contextmanager

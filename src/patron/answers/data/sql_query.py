@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.answers.data.query_check import SQL_DEEP, SQL_PARENTHESES, TOO_DEEP, declared_tables, no_table
-from patron.answers.data.query_limits import SQL_LISTED, GiveUp, QueryLimits, Watch, memory_cap, spill_folder
+from patron.answers.data.query_limits import BYTES_PER_GB, SQL_LISTED, GiveUp, QueryLimits, Watch, spill_folder
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Personal, Table, sql_type
 from patron.schema.tables import BY_NAME
@@ -21,6 +21,7 @@ from patron.storage.engine import literal
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
 from patron.storage.runs.pinned_tables import pinned_relation
 from patron.storage.runs.snapshot import Past
+from patron.storage.sandbox.confinement import memory_cap
 from patron.storage.settings import EngineSettings
 from patron.storage.shop import Shop
 from patron.storage.store.store import EXPERIMENT_ARMS
@@ -140,7 +141,7 @@ def open_query(
             stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
             with (
                 shop.engine.connect(stored, limits.engine_config(spill)) as con,
-                memory_cap(limits.memory_gb + MEMORY_BESIDES_GB),
+                memory_cap(round((limits.memory_gb + MEMORY_BESIDES_GB) * BYTES_PER_GB)),
             ):
                 refusals = partial(_refusals, watch, limits, text)
                 with refusals(), watch.work(con):

@@ -104,8 +104,12 @@ class Sandbox:
         seconds = seconds or self._bounds.seconds
         call = Call(function.__module__, function.__qualname__, arguments=list(arguments), seconds=seconds)
         try:
+            content = msgspec.msgpack.encode(call)
+        except UnicodeEncodeError as error:  # why: half a sign, which JSON can name and no text can hold
+            raise Stopped(Stop.FAILURE, self._bounds, seconds) from error
+        try:
             with self._turn(seconds) as number:
-                answer = self._ask(number, call, asker)
+                answer = self._ask(number, content, seconds, asker)
         except Stopped as stopped:
             noted = WATCHER.get()
             if noted is not None and stopped.stop is not Stop.ASKER:
@@ -146,26 +150,26 @@ class Sandbox:
         finally:
             self._free.put(number)
 
-    def _ask(self, number: int, call: Call, asker: str) -> Answer:
+    def _ask(self, number: int, call: bytes, seconds: float, asker: str) -> Answer:
         with self._lock:
             self._stopped.pop(number, None)
             self._askers[number] = asker
         try:
             process = self._started(number)
-            with self._killed_after(number, call.seconds + self._bounds.waiting_seconds):
-                write_frame(_pipe(process.stdin), msgspec.msgpack.encode(call))
+            with self._killed_after(number, seconds + self._bounds.waiting_seconds):
+                write_frame(_pipe(process.stdin), call)
                 content = read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
             answer = msgspec.msgpack.decode(content, type=Answer)
         except OverflowError:
             answer = Answer(is_out_of_memory=True)
         except (OSError, msgspec.DecodeError) as error:
-            raise Stopped(self._reason(number), self._bounds, call.seconds) from error
+            raise Stopped(self._reason(number), self._bounds, seconds) from error
         finally:
             with self._lock:
                 self._askers[number] = ""
         if answer.is_out_of_memory:
             self._end(number)  # why: what was taken does not always come back
-            raise Stopped(Stop.MEMORY, self._bounds, call.seconds)
+            raise Stopped(Stop.MEMORY, self._bounds, seconds)
         return answer
 
     @contextmanager

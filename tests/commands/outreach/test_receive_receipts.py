@@ -179,6 +179,20 @@ def test_an_mbox_and_a_message_that_unsubscribes_are_read(sent_shop, tmp_path):
     assert reasons(sent_shop) == {"offers": "unsubscribed", "": "hard_bounce"}
 
 
+def test_a_message_that_nobody_can_read_keeps_no_other_from_being_read(sent_shop, tmp_path):
+    parts = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(3_000))
+    parameters = "Content-Type: multipart/report; " + "a*0=b; " * 100_000
+    counts = read(
+        sent_shop,
+        tmp_path,
+        parts.encode(),
+        b"Content-Type: message/rfc822\n\n" * 5_000,
+        dsn(IDS[0]),
+        parameters.encode(),
+    )
+    assert (counts.messages, counts.receipts.recorded, counts.ignored) == (4, 1, 3)
+
+
 def test_times_of_other_zones_are_one_time(sent_shop):
     receipt = Receipt(IDS[0], "delivered", AT)
     elsewhere = Receipt(IDS[0], "delivered", AT.astimezone(timezone(timedelta(hours=2))))

@@ -84,11 +84,11 @@ def answer_call(call: Call, bounds: Bounds) -> Answer:
     function = getattr(importlib.import_module(call.module), call.function)
     hints = get_type_hints(function)
     names = list(inspect.signature(function).parameters)
-    arguments = [msgspec.convert(value, hints[name]) for name, value in zip(names, call.arguments, strict=False)]
+    arguments = {name: msgspec.convert(value, hints[name]) for name, value in zip(names, call.arguments, strict=False)}
     _bound_time(call.seconds * bounds.threads)
     try:
         with memory_cap(bounds.memory_bytes):
-            result = function(*arguments)
+            result = function(**arguments)
             return Answer(msgspec.Raw(msgspec.msgpack.encode(result)))
     except PatronError as error:
         return Answer(refusal=error.plain(), kind=type(error).__name__)

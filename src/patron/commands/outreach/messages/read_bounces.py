@@ -9,15 +9,18 @@ from pathlib import Path
 
 from patron.commands.outreach.messages.receive_receipts import ReceiptCounts, receive_receipts
 from patron.commands.outreach.messages.subscriptions import find_subscription, unsubscribe
-from patron.engage.providers.bounce_messages import read_returned
+from patron.engage.providers.bounce_messages import ReturnedMessage, read_returned
 from patron.engage.providers.receipts import Receipt
 from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadFile, NotFound
 from patron.schema.sentences import Sentence
+from patron.storage.sandbox.sandbox import Sandbox, Stopped
+from patron.storage.sandbox.sandbox_process import Bounds
 from patron.storage.shop import Shop
 
 FILE_OR_FOLDER = Sentence("file_or_folder", "Name a file or a folder.")
 
+READER = Sandbox(Bounds(seconds=2.0, processes=1))
 MAX_BYTES = 10_000_000
 MBOX_START = b"From "
 
@@ -43,7 +46,7 @@ def read_bounces(shop: Shop, path: Path, *, now: datetime) -> ReturnedCounts:
     messages = unsubscribed = ignored = 0
     for content in _messages(path):
         messages += 1
-        returned = read_returned(content, now=now)
+        returned = _returned(content, now)
         if returned.receipt is not None:
             receipts.append(returned.receipt)
         elif returned.unsubscribe_token and _unsubscribe(shop, returned.unsubscribe_token, now):
@@ -51,6 +54,14 @@ def read_bounces(shop: Shop, path: Path, *, now: datetime) -> ReturnedCounts:
         else:
             ignored += 1
     return ReturnedCounts(messages, receive_receipts(shop, receipts, now=now), unsubscribed, ignored)
+
+
+def _returned(content: bytes, now: datetime) -> ReturnedMessage:
+    """What a message says; one that cannot be read says nothing: anybody can write to the address of bounces."""
+    try:
+        return READER.call(read_returned, content, now)
+    except Stopped:
+        return ReturnedMessage()
 
 
 def _unsubscribe(shop: Shop, token: str, now: datetime) -> bool:

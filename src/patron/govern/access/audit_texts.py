@@ -61,8 +61,9 @@ def replace_old_texts(shop: Shop, *, at: datetime, by: str) -> int:
 
     The chain is made anew from the first of them on, and an entry says so: `audit_log.replace_details`.
     """
-    if audit_log.log_problem(shop):
-        return 0  # why: a new chain would hide what is wrong; `patron doctor` reports both
+    # why: a new chain would hide what is wrong; `patron doctor` reports both
+    if not old_text_count(shop) or audit_log.log_problem(shop):
+        return 0
     with shop.store.begin() as connection:
         replaced = _without_texts(shop, connection)
         if replaced:

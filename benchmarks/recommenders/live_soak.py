@@ -44,15 +44,15 @@ def main(minutes: float) -> None:
         ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:  # noqa: S603 - our program, with our arguments
             try:
-                soak(server.pid, keys, minutes)
+                soak(server, keys, minutes)
             finally:
                 server.terminate()
 
 
-def soak(process: int, keys: dict[str, str], minutes: float) -> None:
+def soak(server: subprocess.Popen[bytes], keys: dict[str, str], minutes: float) -> None:
     rng, number = np.random.default_rng(0), 0
     with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
-        wait_until_up(client)
+        wait_until_up(client, server)
         for minute in range(int(minutes)):
             end, seconds, statuses = time.perf_counter() + 60, [], {}
             while time.perf_counter() < end:
@@ -63,7 +63,7 @@ def soak(process: int, keys: dict[str, str], minutes: float) -> None:
                 statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
                 time.sleep(max(1 / PER_SECOND - (time.perf_counter() - begin), 0))
             p99 = 1_000 * float(np.quantile(seconds, 0.99))
-            print(f"minute {minute + 1:2}  {statuses}  p99 {p99:.0f} ms  {resident_mb(process):.0f} MB", flush=True)
+            print(f"minute {minute + 1:2}  {statuses}  p99 {p99:.0f} ms  {resident_mb(server.pid):.0f} MB", flush=True)
 
 
 def one_request(client: httpx.Client, keys: dict[str, str], rng: np.random.Generator, number: int) -> httpx.Response:
@@ -95,8 +95,10 @@ def track(client: httpx.Client, key: dict, name: str, properties: dict, visitor:
     return client.post("/v1/track", json=message, headers=key)
 
 
-def wait_until_up(client: httpx.Client) -> None:
+def wait_until_up(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
     for _ in range(120):
+        if server.poll() is not None:
+            break
         try:
             client.get("/health")
         except httpx.TransportError:

@@ -19,7 +19,7 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.privacy.export import export_customer
 from patron.commands.privacy.forget import forget
 from patron.govern.access.request_context import RequestContext
-from patron.interfaces.http.server.server import serve
+from patron.interfaces.http.server.listening import Place, claim_place
 from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
@@ -216,5 +216,5 @@ def test_what_waits_in_the_file_is_not_left_behind(places):
 
 
 def test_to_accept_only_makes_sense_with_a_shared_inbox(shop):
-    with pytest.raises(SettingsError, match="inbox_url"):
-        serve(shop, host="127.0.0.1", port=0, accept_only=True)
+    with pytest.raises(SettingsError, match="inbox_url"), claim_place(shop, Place(port=0, accept_only=True)):
+        pass

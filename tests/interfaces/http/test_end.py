@@ -9,7 +9,7 @@ SECONDS = 30
 """What who starts servers gives them before they are killed."""
 SERVER = """
 import sys, threading
-from patron.interfaces.http.server import server
+from patron.interfaces.http.server import listening, server
 from patron.storage.settings import CollectSettings
 
 server.ANSWER_SECONDS, server.END_SECONDS = 1, 2.0
@@ -22,7 +22,7 @@ async def application(scope, receive, send):
     print("asked", flush=True)
     threading.Event().wait()
 
-listener = server._listen("127.0.0.1", 0)
+listener = listening._listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 server.run_server(server.server_config(application, CollectSettings()), listener)
 """

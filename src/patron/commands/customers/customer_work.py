@@ -9,6 +9,7 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.govern.access.audit_texts import TAG, text_token
 from patron.govern.access.customer_scope import refuse_scope_tag
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import seal, unseal
@@ -89,7 +90,8 @@ def add_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -> i
         rows = [{"customer_id": one, "tag": tag, "added_at": context.now, "added_by": context.by} for one in fresh]
         if rows:
             connection.execute(sa.insert(CUSTOMER_TAGS), rows)
-            context.record(connection, AuditAction.CUSTOMERS_TAGGED, {**about_customers(fresh), "tag": tag})
+            details = {**about_customers(fresh), TAG: text_token(context.shop, tag)}
+            context.record(connection, AuditAction.CUSTOMERS_TAGGED, details)
     return len(rows)
 
 
@@ -103,7 +105,8 @@ def remove_tag(context: RequestContext, customer_ids: Sequence[str], tag: str) -
             of = (CUSTOMER_TAGS.c.tag == tag, CUSTOMER_TAGS.c.customer_id.in_(part))
             connection.execute(sa.delete(CUSTOMER_TAGS).where(*of))
         if tagged:
-            context.record(connection, AuditAction.TAG_REMOVED, {**about_customers(tagged), "tag": tag})
+            details = {**about_customers(tagged), TAG: text_token(context.shop, tag)}
+            context.record(connection, AuditAction.TAG_REMOVED, details)
     return len(tagged)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patron.commands.data.findings import Finding
 from patron.govern.access import audit_log
+from patron.govern.access.audit_texts import old_text_count
 from patron.govern.vault import Vault
 from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND, SETTING_MISSING
 from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
@@ -33,6 +34,12 @@ DOCTOR_CHMOD = Sentence("doctor.chmod", "Run `chmod -R go= {paths}`.")
 DOCTOR_MODES_SOUND = Sentence("doctor.modes_sound", "only the owner can read the workspace")
 DOCTOR_NEEDS_MASTER_KEY = Sentence("doctor.needs_master_key", "{name} cannot be checked without the master key")
 DOCTOR_PUT_KEY_BACK = Sentence("doctor.put_key_back", "Put the key back.")
+DOCTOR_OLD_TEXTS = Sentence(
+    "doctor.old_texts", "{count:,} entries of an earlier version hold tags or search words in clear"
+)
+DOCTOR_FORGET_REPLACES = Sentence(
+    "doctor.forget_replaces", "The next `patron forget` replaces them, also that of somebody who was forgotten before."
+)
 
 OTHERS = 0o077
 """Bits of a mode that let others than the owner in."""
@@ -106,6 +113,8 @@ def audit_findings(shop: Shop) -> Iterator[Finding]:
         yield Finding("audit log", "warning" if is_shared else "problem", problem, ACCEPT_LOSS)
     else:
         yield Finding("audit log", "ok", DOCTOR_ENTRIES_SOUND(count=audit_log.size(shop.store)))
+    if count := old_text_count(shop):
+        yield Finding("audit log", "warning", DOCTOR_OLD_TEXTS(count=count), DOCTOR_FORGET_REPLACES)
 
 
 def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ from patron.commands.privacy.forget_lake import (
 )
 from patron.commands.privacy.forget_models import erase_from_models
 from patron.govern.access import audit_log
+from patron.govern.access.audit_texts import replace_old_texts
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.govern.customers.sealed_texts import unseal
@@ -251,6 +252,12 @@ def _erase_profiles(erasure: Erasure) -> None:
         erase_profiles(shop, erasure.person.tokens, erasure.shared_devices, position)
 
 
+def _replace_old_texts(erasure: Erasure) -> None:
+    """Replace what earlier versions wrote into the audit log in clear, of this person and all others, once."""
+    count = replace_old_texts(erasure.shop, at=erasure.at, by=erasure.by)
+    erasure.count([("texts in the audit log", count)] if count else [])
+
+
 def _scrub_storage(erasure: Erasure) -> None:
     """Leave nothing in free pages and write-ahead logs."""
     erasure.shop.store.scrub()
@@ -271,6 +278,7 @@ STEPS: tuple[Callable[[Erasure], None], ...] = (
     lambda erasure: delete_old_versions(erasure.shop),
     _erase_store_rows,
     _erase_profiles,
+    _replace_old_texts,
     _scrub_storage,
 )
 """What is done, in this order; each may be repeated."""

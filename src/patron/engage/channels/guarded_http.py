@@ -2,7 +2,8 @@
 
 A name is resolved once for a connection, every address that it has is checked, and the connection goes to one of the
 addresses that were checked, so that a name that answers differently a moment later leads nowhere else. TLS verifies the
-name all the same. No redirect is followed, no proxy or password of the environment is used, no cookie is kept.
+name all the same. No redirect is followed, no proxy or password of the environment is used, no cookie is kept. What is
+public, `public_addresses.py` says.
 """
 
 import asyncio
@@ -10,47 +11,25 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpcore
 import httpx
 
+from patron.engage.channels.public_addresses import is_address, is_public
+
 MAX_BYTES = 64 * 1024
 """Of an answer; what providers say about one message is far shorter."""
-GLOBAL_UNICAST = IPv6Network("2000::/3")
-NAT64 = IPv6Network("64:ff9b::/96")
-"""Addresses that networks without IPv4 translate: the last 32 bits are the address that is reached."""
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors after which the server has surely got nothing; after any other httpx.HTTPError it may have."""
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host, which may be an address in any notation. Raises OSError."""
+    """Every address of a host. Raises OSError."""
     loop = asyncio.get_running_loop()
     rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(row[4][0]) for row in rows))
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one that anybody in the internet may reach."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, IPv6Address):
-        return _is_public_ipv6(ip)
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def _is_public_ipv6(ip: IPv6Address) -> bool:
-    if ip.ipv4_mapped is not None:
-        return is_public(str(ip.ipv4_mapped))
-    if ip in NAT64:
-        return is_public(str(IPv4Address(int(ip) & 0xFFFF_FFFF)))
-    is_tunnel = ip.sixtofour is not None or ip.teredo is not None
-    return ip in GLOBAL_UNICAST and ip.is_global and not is_tunnel
 
 
 class GuardedClient(httpx.AsyncClient):
@@ -141,8 +120,9 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             async with asyncio.timeout(timeout):
-                addresses = await self._resolve(host, port)
-                if not self.is_local(host) and not all(map(is_public, addresses)):
+                is_local = self.is_local(host)
+                addresses = [host] if is_address(host) and not is_local else await self._resolve(host, port)
+                if not is_local and not all(map(is_public, addresses)):
                     raise httpcore.ConnectError(
                         "the host has an address that is not public; if it is yours, name it in local_hosts"
                     )

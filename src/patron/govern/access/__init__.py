@@ -5,5 +5,6 @@ On the way in: `user_links` for a first account or a new password, `sign_in_chal
 Programs: `api_keys`.
 Every request: `request_context` says who asks, of which shop, and when; `operations` what can be asked or ordered.
 Restricted teams: `visible_customers` are those they see, `customer_scope` refuses all else.
-Log: `audit_log` appends and checks the chain, `audit_entries` finds what a query matches.
+Log: `audit_log` appends and checks the chain, `audit_entries` finds what a query matches; `audit_texts` keeps what
+staff wrote out of it.
 """

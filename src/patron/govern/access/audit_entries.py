@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.govern.access.audit_texts import TAG, known_texts, with_texts
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT
 
@@ -44,7 +45,11 @@ def find_entries(shop: Shop, query: AuditQuery, length: int) -> list[AuditEntry]
     """Entries that match, newest first."""
     matching = _matching(query).order_by(AUDIT.c.entry.desc()).limit(length)
     with shop.store.begin() as connection:
-        return [_entry_of(row) for row in connection.execute(matching).mappings()]
+        entries = [_entry_of(row) for row in connection.execute(matching).mappings()]
+        if any(TAG in entry.details for entry in entries):
+            known = known_texts(shop, connection)
+            entries = [replace(entry, details=with_texts(entry.details, known)) for entry in entries]
+    return entries
 
 
 def count_entries(shop: Shop, query: AuditQuery) -> int:

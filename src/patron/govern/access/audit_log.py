@@ -1,8 +1,9 @@
-"""The audit log: erasures, exports, and keys created and revoked; entries are appended and never changed.
+"""The audit log: what was done, by whom and when; entries are appended, and their history is never changed.
 
 An entry's hash is a code under a key (HMAC-SHA256) of its content and of the hash before it: a changed or missing entry
 breaks the chain, and nobody without the master key can write another chain. The last entry's hash is kept next to the
-master key, so that a log that was cut off is found, too.
+master key, so that a log that was cut off is found, too. Only texts that earlier versions wrote into entries are
+replaced, once, and an entry says so.
 """
 
 import hashlib
@@ -61,6 +62,37 @@ def append(
     return entry
 
 
+def replace_details(
+    shop: Shop, connection: sa.Connection, replaced: Mapping[int, str], *, at: datetime, by: str
+) -> Entry:
+    """Write other details into entries of a sound log, within a transaction, and chain it anew from the first of them.
+
+    A last entry says so, under the key: how many entries, from which one on, and number and hash of the last entry
+    before, so that a copy of the log from earlier can be told from a forged one.
+    """
+    _lock_log(connection)
+    log = [Entry(**row) for row in connection.execute(sa.select(AUDIT).order_by(AUDIT.c.entry)).mappings()]
+    head, first, last = shop.audit_head.read(), min(replaced), log[-1]
+    previous = log[first - 1].previous
+    for one in log[first - 1 :]:
+        content = (one.entry, one.at, one.action, replaced.get(one.entry, one.details))
+        code = _code(shop.audit_head.key, (*content, previous))
+        values = {"details": content[-1], "previous": previous, "hash": code}
+        connection.execute(sa.update(AUDIT).where(AUDIT.c.entry == one.entry).values(values))
+        previous = code
+    seam = {"entry_count": len(replaced), "first_entry": first, "last_entry": last.entry, "last_hash": last.hash}
+    entry = append(shop, connection, AuditAction.TEXTS_REPLACED, seam, at=at, by=by)
+    keyed_from = min(head.keyed_from, first) if head else first
+    after_commit(connection, lambda: _write_head(shop, AuditHead(entry.entry, entry.hash, keyed_from)))
+    return entry
+
+
+def _write_head(shop: Shop, head: AuditHead) -> None:
+    """Write a head; where that fails, the entry that says what was replaced names the one before."""
+    with suppress(OSError, PatronError):
+        shop.audit_head.write(head)
+
+
 def _move_head(shop: Shop, entry: Entry) -> None:
     """Move the head to an entry; where that fails the entry is written all the same, and the head is only older."""
     with suppress(OSError, PatronError):
@@ -102,7 +134,8 @@ def check_log(shop: Shop) -> LogCheck:
     except PatronError as damaged:
         return LogCheck(size(shop.store), None, f"{damaged.where}: {damaged.what}")
     log = entries(shop.store)
-    broken = first_damaged_entry(log, shop.audit_head.key, head.keyed_from if head else _keyed_from(shop, log))
+    keyed_from = _keyed_from(shop, log)
+    broken = first_damaged_entry(log, shop.audit_head.key, min(head.keyed_from, keyed_from) if head else keyed_from)
     if broken is not None:
         return LogCheck(len(log), broken, f"entry {broken} was changed, or one before it is missing")
     if head is None:
@@ -111,7 +144,7 @@ def check_log(shop: Shop) -> LogCheck:
     if head.entry > len(log):
         what = f"it ends with entry {len(log)}, but {head.entry} were written"
         return LogCheck(len(log), len(log) + 1, what)
-    if last != head.hash:
+    if last != head.hash and not any(_is_seam_after(head, one) for one in log[head.entry :]):
         return LogCheck(len(log), head.entry, f"entry {head.entry} is not the one that was written")
     return LogCheck(len(log))
 
@@ -137,7 +170,18 @@ def _is_head_in(shop: Shop, connection: sa.Connection, last: int) -> bool:
     if head is None:  # why: machines that share a store on a server have a head each
         return last == 0 or shop.store.file is None
     written = connection.scalar(sa.select(AUDIT.c.hash).where(AUDIT.c.entry == head.entry))
-    return head.hash == (written or BEFORE_THE_FIRST)
+    if head.hash == (written or BEFORE_THE_FIRST):
+        return True
+    seams = sa.select(AUDIT).where(AUDIT.c.action == AuditAction.TEXTS_REPLACED.value, AUDIT.c.entry > head.entry)
+    return any(_is_seam_after(head, Entry(**row)) for row in connection.execute(seams).mappings())
+
+
+def _is_seam_after(head: AuditHead, entry: Entry) -> bool:
+    """Whether an entry says that the log was chained anew when it ended with this head, which was not moved since."""
+    if entry.action != AuditAction.TEXTS_REPLACED.value:
+        return False
+    seam = json.loads(entry.details)
+    return (seam["last_entry"], seam["last_hash"]) == (head.entry, head.hash)
 
 
 def _keyed_from(shop: Shop, log: list[Entry]) -> int:

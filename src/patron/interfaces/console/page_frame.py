@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from patron.answers.data.run_history import run_choices
 from patron.interfaces.console.as_of_addresses import page_as_of
-from patron.interfaces.console.navigation import of_run, open_groups
+from patron.interfaces.console.navigation import NavigationGroup, of_run, open_groups
 from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -22,6 +22,7 @@ from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.past_shop import PastShop
 from patron.storage.runs.snapshot import Past
 
+ACCOUNT = "/account"
 COOKIE, THEME_COOKIE = "lang", "theme"
 THEMES = ("system", "light", "dark")
 FRAME_PARAMETERS = ("lang", "theme")
@@ -81,6 +82,18 @@ class Console:
         actor = getattr(request.state, "actor", None)
         return actor is not None and actor.may(action, area)
 
+    def first_page(self, request: Request) -> str:
+        """Address of the first page of the navigation that the reader may open; else that of their account."""
+        groups = self._navigation(request)
+        return groups[0].items[0].path if groups else ACCOUNT
+
+    def _navigation(self, request: Request) -> tuple[NavigationGroup, ...]:
+        is_restricted = request.state.actor is not None and bool(request.state.actor.segment)
+        return open_groups(
+            self.pages.values(),
+            lambda item: self.may(request, item.action, item.area) and not (is_restricted and item.is_of_whole_shop),
+        )
+
     def page(
         self,
         request: Request,
@@ -105,11 +118,7 @@ class Console:
         return answer
 
     def _frame(self, request: Request, texts: Words, here: str, twin: str, status: int) -> dict[str, Any]:
-        is_restricted = request.state.actor is not None and bool(request.state.actor.segment)
-        groups = open_groups(
-            self.pages.values(),
-            lambda item: self.may(request, item.action, item.area) and not (is_restricted and item.is_of_whole_shop),
-        )
+        groups = self._navigation(request)
         return {
             "t": texts,
             "fmt": self.formats(texts),

@@ -30,7 +30,7 @@ def list_file(
     """
     actor_of(request).require(Right(Action.EXPORT, area))
     table = pa.table({column.removesuffix(CENTS): _column(column, [row[column] for row in rows]) for column in columns})
-    record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
+    record_list_export(context_of(request), name, row_count=len(rows), filters=request.query_params)
     return csv_response(table, name.replace(" ", "-"))
 
 

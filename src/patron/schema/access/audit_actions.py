@@ -102,6 +102,7 @@ class AuditAction(StrEnum):
     TASKS_CREATED = "tasks created"
     TEAM_DELETED = "team deleted"
     TEAM_SAVED = "team saved"
+    TEXTS_REPLACED = "texts replaced"
     TRIAL_STARTED = "trial started"
     USER_ACCESS_CHANGED = "user access changed"
     USER_CREATED = "user created"

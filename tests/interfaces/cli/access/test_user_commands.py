@@ -23,6 +23,9 @@ def test_users_and_teams_on_the_command_line(shop, patron):
     assert "ben@example.com" in run("users", "list")
     assert "viewer, reveal" in run("users", "set-roles", "ben@example.com", "--role", "viewer", "--grant", "reveal")
     assert "One of viewer" in run("users", "set-roles", "ben@example.com", "--role", "boss", code=1)
+    assert "One of viewer" in run("users", "invite", "eve@example.com", "--role", "", code=1)
+    assert patron("users", "invite", "eve@example.com", "--workspace", shop.folder).code == 2, "a role is chosen"
+    assert "eve@example.com" not in run("users", "list")
     assert "cannot sign in" in run("users", "reset-link", "ben@example.com", code=1)
     assert "no such user" in run("users", "disable", "nobody@example.com", code=1)
     assert "West: every customer, 0 members" in run("teams", "list")

@@ -3,6 +3,7 @@
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import httpx
 import pytest
@@ -10,11 +11,15 @@ import sqlalchemy as sa
 from pyotp.totp import TOTP
 
 from patron.commands.access.manage_users import Access, invite, setup_path
+from patron.govern.access import passwords, users
 from patron.govern.access.request_context import RequestContext
+from patron.govern.access.user_sessions import Browser, create_session
+from patron.interfaces.console.mount import PAGES
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.user_mail_texts import invitation_mail
 from patron.schema.access.access_rights import Role
-from patron.storage.access.access_tables import SESSIONS
+from patron.schema.errors import AccessProblem
+from patron.storage.access.access_tables import SESSIONS, TEAMS
 from patron.storage.settings import Settings
 from patron.storage.shop import Shop
 
@@ -153,3 +158,110 @@ def test_a_marketer_manages_nobody_and_an_admin_ends_sessions_at_once(team):
         assert admin.get(f"/api{path.removeprefix('/settings')}").json()["user"]["roles"] == ["viewer", "analyst"]
         assert admin.post(f"{path}/disable", data=form).headers["location"] == f"{path}?note=disabled"
         assert ben.get("/account").headers["location"].startswith("/sign-in")
+
+
+SETS_OF_ROLES = [roles for count in range(1, len(Role) + 1) for roles in combinations(Role, count)]
+PATHS = [*PAGES.values(), "/sign-in", "/account", "/settings/users", "/customers?page=2", f"/customers/{'0' * 32}"]
+NOT_PAGES = [
+    "/nowhere",
+    "/static/patron.css",
+    "/sign-out",
+    "/metrics",
+    "/api/customers/lookup",
+    "/settings/users/x/disable",
+]
+
+
+@pytest.fixture(scope="module")
+def restricted_team(team):
+    with team[0].store.begin() as connection:
+        row = {"team": "West", "segment": "one that is empty", "created_at": datetime.now(UTC), "created_by": "test"}
+        connection.execute(sa.insert(TEAMS).values(row))
+    return "West"
+
+
+def member(shop, access: Access, name: str) -> str:
+    """Secret of a session of somebody with an account."""
+    now = datetime.now(UTC)
+    with shop.store.begin() as connection:
+        user_id = users.add_user(connection, f"{name}@example.com", name, access, by="test", at=now)
+        hashed = passwords.hash_password(PASSWORD)
+        users.change_user(connection, user_id, state="active", password_hash=hashed)
+        return create_session(connection, user_id, Browser("", ""), has_second_factor=False, at=now)
+
+
+def with_session(at, secret) -> httpx.Client:
+    return httpx.Client(base_url=at, timeout=30, cookies={"patron_session": secret}, follow_redirects=True)
+
+
+@pytest.mark.parametrize("is_restricted", [False, True])
+def test_whatever_roles_somebody_has_the_first_page_is_one_that_they_may_see(team, restricted_team, is_restricted):
+    shop, at, _ = team
+    access = Access((Role.VIEWER,), team=restricted_team if is_restricted else "")
+    with with_session(at, member(shop, access, f"all{is_restricted}")) as client:
+        user_id = client.get("/api/account").json()["user"]["user_id"]
+        for roles in SETS_OF_ROLES:  # why one session: what they may do changes while they are signed in
+            with shop.store.begin() as connection:
+                users.change_user(connection, user_id, roles=[role.value for role in roles])
+            answer = client.get("/")
+            assert answer.status_code == 200, (roles, answer.url)
+            assert answer.url.path != "/account", (roles, "there is a page of work for everybody")
+
+
+@pytest.mark.parametrize("is_restricted", [False, True])
+@pytest.mark.parametrize("role", Role)
+def test_a_sign_in_that_led_elsewhere_ends_where_the_role_may_look(team, restricted_team, role, is_restricted):
+    shop, at, admin = team
+    name = f"{role}{is_restricted}"
+    with with_session(at, member(shop, Access((role,), team=restricted_team if is_restricted else ""), name)) as client:
+        for path in PATHS:
+            direct, led = client.get(path), client.get("/sign-in", params={"next": path})
+            if direct.status_code == 403 or (is_restricted and path.endswith("0" * 32)):
+                assert (led.status_code, led.url.path != path.partition("?")[0]) == (200, True), path
+            else:
+                assert (led.url, led.status_code) == (direct.url, direct.status_code), path
+        for path in NOT_PAGES:
+            assert client.get("/sign-in", params={"next": path}).status_code == 200, path
+        form = {"email": f"{name}@example.com", "password": PASSWORD, "next": "/settings/users"}
+        entered = client.post("/sign-in", data=form)
+        assert entered.status_code == 200, "by the password too"
+        assert (entered.url.path == "/settings/users") == (role is Role.ADMIN)
+    assert admin.get("/sign-in?next=/settings/users").headers["location"] == "/settings/users"
+
+
+def test_who_accepts_an_invitation_or_is_refused_a_page_finds_links_that_lead_somewhere(team):
+    shop, at, _ = team
+    context = RequestContext.from_name(shop, "x", now=datetime.now(UTC))
+    link = invite(context, "agent@example.com", Access((Role.SERVICE_AGENT,)), compose=invitation_mail(shop, at))
+    with httpx.Client(base_url=at, timeout=30, follow_redirects=True) as agent:
+        joined = agent.post(link.path, data={"name": "Sam", "password": "seven quiet herons at dusk"})
+        assert joined.status_code == 200
+        assert 'href="/"' in joined.text
+        assert agent.get("/").url.path == "/customers"
+        refused = agent.get("/models")
+        assert refused.status_code == 403
+        main = refused.text.partition("<main")[2]
+        for path in re.findall('href="(/[a-z-]*)"', main):
+            assert agent.get(path).status_code == 200, path
+
+
+NO_ROLES = [{}, {"role": ""}, {"role": " "}, {"role": "boss"}, {"role": ["viewer", "boss"]}, {"grant": "reveal"},
+            {"role": "viewer,admin"}]  # fmt: skip
+
+
+def test_an_invitation_without_a_role_is_refused_and_none_is_chosen_in_advance(team):
+    shop, at, admin = team
+    page = admin.get("/settings/users/invite").text
+    assert page.count('name="role"') == len(Role)
+    assert not re.search('name="role"[^>]*checked', page)
+    form = {"csrf": token(admin), "email": "new@example.com"}
+    for fields in NO_ROLES:
+        answer = admin.post("/settings/users/invite", data={**form, **fields})
+        assert answer.status_code == 422, fields
+        assert 'name="email"' in answer.text, "the form is shown again"
+    context, letter = RequestContext.from_name(shop, "x", now=datetime.now(UTC)), invitation_mail(shop, at)
+    with pytest.raises(AccessProblem, match="role"):
+        invite(context, "new@example.com", Access(()), compose=letter)
+    with shop.store.begin() as connection:
+        assert users.find_user_by_email(connection, "new@example.com") is None
+    assert admin.post("/settings/users/invite", data={**form, "role": "viewer"}).status_code == 200

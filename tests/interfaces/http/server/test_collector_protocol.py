@@ -61,7 +61,8 @@ class Server:
         patron = str(Path(sys.executable).with_name("patron"))
         command = [patron, "serve", "--workspace", str(self.folder), "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(1200):
+        until = time.monotonic() + 120
+        while self.process.poll() is None and time.monotonic() < until:
             try:
                 self.client.get("/health")
             except httpx.TransportError:

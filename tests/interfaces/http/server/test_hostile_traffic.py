@@ -240,12 +240,12 @@ ENDLESS = {
     "a long address": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n", b"", 414),
     "short headers": (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200 + b"\r\n", b"", 431),
     "chunks without content": (
-        b"POST /v1/track HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;",
+        b"POST /v1/track HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;",
         b"x" * 100_000,
         431,
     ),
     "trailers": (
-        b"POST /v1/track HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n",
+        b"POST /v1/track HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n",
         b"x: y\r\n" * 20_000,
         431,
     ),
@@ -273,6 +273,96 @@ def test_what_has_no_end_or_no_sense_is_refused(server, capfd, what):
     assert capfd.readouterr().err == ""
 
 
+H, OURS, EVIL = b"Host: 127.0.0.1\r\n", b"127.0.0.1", b"evil.example"
+TWO_READINGS = {
+    "two hosts": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n",
+    "two hosts, ours last": b"GET / HTTP/1.1\r\nHost: evil.example\r\nHost: 127.0.0.1\r\n",
+    "the same host twice": b"GET / HTTP/1.1\r\n" + H + H,
+    "the same host in other letters": b"GET / HTTP/1.1\r\n" + H + H.replace(b"Host", b"hOST"),
+    "two hosts of 1.0": b"GET / HTTP/1.0\r\n" + H + b"Host: evil.example\r\n",
+    "a second host that is empty": b"GET / HTTP/1.1\r\n" + H + b"Host:\r\n",
+    "no host": b"GET / HTTP/1.1\r\n",
+    "an empty host": b"GET / HTTP/1.1\r\nHost:\r\n",
+    "a host of blanks": b"GET / HTTP/1.1\r\nHost:   \r\n",
+    "a list of hosts": b"GET / HTTP/1.1\r\nHost: 127.0.0.1, evil.example\r\n",
+    "a list of hosts without blanks": b"GET / HTTP/1.1\r\nHost: 127.0.0.1,evil.example\r\n",
+    "a host with a path": b"GET / HTTP/1.1\r\nHost: 127.0.0.1/x\r\n",
+    "a host with a user": b"GET / HTTP/1.1\r\nHost: evil.example@127.0.0.1\r\n",
+    "a host with a scheme": b"GET / HTTP/1.1\r\nHost: http://127.0.0.1\r\n",
+    "a host with a query": b"GET / HTTP/1.1\r\nHost: 127.0.0.1?evil\r\n",
+    "a host with two ports": b"GET / HTTP/1.1\r\nHost: 127.0.0.1:80:80\r\n",
+    "a host with a tab": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\tevil\r\n",
+    "a host with a byte beyond ASCII": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\xe2\x80\x8b\r\n",
+    "a folded host": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n evil.example\r\n",
+    "a blank before the colon": b"GET / HTTP/1.1\r\nHost : 127.0.0.1\r\n",
+    "another host in the target": b"GET http://evil.example/ HTTP/1.1\r\n" + H,
+    "another host in the target, ours in the path": b"GET http://evil.example/127.0.0.1 HTTP/1.1\r\n" + H,
+    "our host in the target, another as host": b"GET http://127.0.0.1/ HTTP/1.1\r\nHost: evil.example\r\n",
+    "another port in the target": b"GET http://127.0.0.1:81/ HTTP/1.1\r\n" + H,
+    "a user in the target": b"GET http://127.0.0.1@evil.example/ HTTP/1.1\r\n" + H,
+    "a password in the target": b"GET http://a:b@127.0.0.1/ HTTP/1.1\r\n" + H,
+    "a target without a path": b"GET http://evil.example HTTP/1.1\r\n" + H,
+    "a target of another scheme": b"GET gopher://127.0.0.1/ HTTP/1.1\r\n" + H,
+    "a target without a slash": b"GET ?x HTTP/1.1\r\n" + H,
+    "a target that is a name": b"GET evil.example HTTP/1.1\r\n" + H,
+    "a tunnel": b"CONNECT evil.example:443 HTTP/1.1\r\n" + H,
+    "the whole server": b"OPTIONS * HTTP/1.1\r\n" + H,
+    "two lengths that differ": b"POST /v1/track HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n" + H,
+    "two lengths that agree": b"POST /v1/track HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n" + H,
+    "a list of lengths": b"POST /v1/track HTTP/1.1\r\nContent-Length: 5, 5\r\n" + H,
+    "a length with a sign": b"POST /v1/track HTTP/1.1\r\nContent-Length: +5\r\n" + H,
+    "a length in hexadecimal": b"POST /v1/track HTTP/1.1\r\nContent-Length: 0x5\r\n" + H,
+    "an empty length": b"POST /v1/track HTTP/1.1\r\nContent-Length:\r\n" + H,
+    "an encoding and a length": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n" + H,
+    "two encodings": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" + H,
+    "an unknown encoding": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n" + H,
+    "chunks within others": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n" + H,
+    "packed chunks": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n" + H,
+    "chunks twice": b"POST /v1/track HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n" + H,
+    "chunks of 1.0": b"POST /v1/track HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" + H,
+    "a line that ends half": b"GET / HTTP/1.1\nHost: 127.0.0.1\n",
+    "a NUL": b"GET / HTTP/1.1\r\nx: a\0b\r\n" + H,
+    "a bare CR": b"GET / HTTP/1.1\r\nx: a\rHost: evil.example\r\n" + H,
+    **{
+        f"{name} twice": b"GET / HTTP/1.1\r\n" + H + b"%b: a\r\n%b: b\r\n" % (name.encode(), name.encode())
+        for name in (
+            *("Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "X-CSRF-Token", "Idempotency-Key"),
+            *("Content-Type", "Content-Encoding", "X-Forwarded-Proto", "Expect"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("what", TWO_READINGS)
+def test_a_request_that_two_servers_could_read_differently_is_refused(server, capfd, what):
+    with server.connect() as connection:
+        connection.sendall(TWO_READINGS[what] + b"\r\n")
+        status, headers, body = answer_of(connection)
+    assert status == 400
+    assert json.loads(body).keys() == REFUSAL
+    assert headers["connection"] == "close", "what follows it may be no request of this client"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:8321\r\n",
+        b"GET /health HTTP/1.1\r\nHost: LOCALHOST\r\n",
+        b"GET http://127.0.0.1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        b"GET http://LocalHost:80/health HTTP/1.1\r\nHost: localhost:80\r\n",
+        b"GET /health HTTP/1.0\r\nHost: localhost\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nAccept: a\r\nAccept: b\r\n",
+    ],
+)
+def test_a_request_of_one_meaning_is_answered(server, request_head):
+    with server.connect() as connection:
+        connection.sendall(request_head + b"\r\n")
+        assert answer_of(connection)[0] == 200
+
+
 def test_a_chunked_body_ends_at_4_megabytes(server):
     with server.connect() as connection:
         headers = {"transfer_encoding": "chunked", "authorization": basic(server.key)}
@@ -289,7 +379,7 @@ def test_a_chunked_body_ends_at_4_megabytes(server):
         (b"", b"", 0),
         (b"", b"\r\n", 0),
         (b"GET /health HTTP/1.1\r\n", b"x", 408),
-        (b"POST /v1/track HTTP/1.1\r\ncontent-length: 1000\r\n\r\n", b"x", 408),
+        (b"POST /v1/track HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n", b"x", 408),
         (b"POST /api/customers/lookup HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n", b"x", 408),
     ],
 )

@@ -3,7 +3,10 @@
 import datetime as dt
 import http.client
 import json
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -19,10 +22,17 @@ from patron.govern.access import users
 from patron.govern.access.user_sessions import Browser, create_session
 from patron.govern.access.users import Access
 from patron.interfaces.http.application import create_app
-from patron.interfaces.http.server.listening import Certificate, require_place
+from patron.interfaces.http.server import server
+from patron.interfaces.http.server.listening import Certificate, Place, _listen, claim_place, require_place
 from patron.interfaces.http.server.server import server_config
 from patron.schema.access.access_rights import Role
-from patron.schema.errors import SettingsError
+from patron.schema.errors import SettingsError, WorkspaceBusy
+from patron.service.campaign_sender import CampaignSender
+from patron.service.collector import Collector
+from patron.service.digest_sender import DigestSender
+from patron.service.journey_process import JourneyProcess
+from patron.service.run_timer import RunTimer
+from patron.service.webhook_sender import WebhookSender
 from patron.storage.shop import SETTINGS_FILE, Shop
 
 NOW = dt.datetime.now(dt.UTC)
@@ -53,28 +63,139 @@ def opened(folder, *, more="", user=False):
 def test_the_server_listens_elsewhere_only_with_users_a_name_and_tls(folder, tmp_path):
     tls = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
     with opened(folder) as shop, pytest.raises(SettingsError, match="no user yet"):
-        require_place(shop, EVERYWHERE, tls, is_demo=False)
+        require_place(shop, Place(host=EVERYWHERE, port=0, certificate=tls))
     with opened(folder, user=True) as shop, pytest.raises(SettingsError, match="the host name of the console"):
-        require_place(shop, EVERYWHERE, tls, is_demo=False)
+        require_place(shop, Place(host=EVERYWHERE, port=0, certificate=tls))
     with opened(folder, more=ACCESS) as shop:
         with pytest.raises(SettingsError, match="without TLS"):
-            require_place(shop, EVERYWHERE, None, is_demo=False)
-        require_place(shop, EVERYWHERE, tls, is_demo=False)
+            require_place(shop, Place(host=EVERYWHERE, port=0))
+        require_place(shop, Place(host=EVERYWHERE, port=0, certificate=tls))
     path = folder / SETTINGS_FILE
     path.write_text(path.read_text().replace("[collect]\n", '[collect]\nproxies = ["10.0.0.2"]\n', 1))
     with opened(folder) as shop:
-        require_place(shop, EVERYWHERE, None, is_demo=False)
+        require_place(shop, Place(host=EVERYWHERE, port=0))
 
 
 def test_a_demo_stays_on_this_machine_and_is_no_real_shop(folder):
     with opened(folder) as shop, pytest.raises(SettingsError, match="is not a demo's"):
-        require_place(shop, "127.0.0.1", None, is_demo=True)
+        require_place(shop, Place(port=0, is_demo=True))
     path = folder / SETTINGS_FILE
     path.write_text(path.read_text().replace("[shop]\n", "[shop]\nis_demo = true\n", 1))
     with opened(folder) as shop:
-        require_place(shop, "127.0.0.1", None, is_demo=True)
+        require_place(shop, Place(port=0, is_demo=True))
         with pytest.raises(SettingsError, match="only on this machine"):
-            require_place(shop, EVERYWHERE, None, is_demo=True)
+            require_place(shop, Place(host=EVERYWHERE, port=0, is_demo=True))
+
+
+UNUSABLE = [
+    (("192.0.2.1", 0), "--host 192.0.2.1: cannot listen on 192.0.2.1", "an address of this machine"),
+    (("2001:db8::1", 0), "--host 2001:db8::1", "an address of this machine"),
+    (("fe80::1%nowhere", 0), "--host fe80::1%nowhere", "an address of this machine"),
+    (("[::1]", 0), "--host [::1]", "an address of this machine"),
+    (("a..b", 0), "--host a..b", "an address of this machine"),
+    (("a\0b", 0), "--host a\0b", "an address of this machine"),
+    (("x" * 300, 0), "--host xxx", "an address of this machine"),
+]
+
+
+@pytest.mark.parametrize(("at", "what", "todo"), UNUSABLE, ids=[repr(at[0][:20]) for at, *_ in UNUSABLE])
+def test_a_place_that_is_not_of_this_machine_is_refused_in_a_sentence(at, what, todo):
+    with pytest.raises(SettingsError) as refused:
+        _listen(*at)
+    assert str(refused.value).startswith(what)
+    assert todo in refused.value.todo
+
+
+@pytest.mark.parametrize(
+    ("taken", "named"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", EVERYWHERE),
+        (EVERYWHERE, "127.0.0.1"),
+        ("::1", "::1"),
+        ("::1", "::"),
+        ("127.0.0.1", "::"),
+    ],
+)
+def test_a_port_that_is_in_use_is_said_at_once_whatever_overlaps(taken, named):
+    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
+    with create_server((taken, 0), family=family) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"^--port {port}: port {port} is in use. End what listens there"):
+            _listen(named, port)
+
+
+LOW_PORT = """
+import os
+from patron.interfaces.http.server.listening import _listen
+from patron.schema.errors import SettingsError
+from pathlib import Path
+
+port = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) - 1
+_listen("127.0.0.1", 0).close()  # why: what it imports, the other user may not read
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+try:
+    _listen("127.0.0.1", port) if port > 0 else print("every port is everybody's")
+except SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_port_that_needs_a_right_is_not_called_a_wrong_address():
+    said = subprocess.run([sys.executable, "-c", LOW_PORT], capture_output=True, text=True, check=True).stdout
+    assert "this user may not listen on port" in said or "every port" in said
+    assert "CAP_NET_BIND_SERVICE" in said or "every port" in said
+
+
+def test_a_workspace_has_one_server_and_others_that_only_accept(folder):
+    with opened(folder) as shop, opened(folder) as again:
+        with claim_place(shop, Place(port=0)), pytest.raises(WorkspaceBusy) as refused:  # noqa: SIM117
+            with claim_place(again, Place(port=0)):
+                pass
+        assert "another `patron serve` serves this workspace" in str(refused.value)
+        with claim_place(again, Place(port=0)) as listener:  # the other one has ended
+            assert listener.getsockname()[1]
+
+
+def test_a_server_that_cannot_start_ends_at_once_and_has_begun_nothing(folder, tmp_path):
+    """As processes: what they say, how they end, how long they take, what they leave."""
+    files = certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    chain, other_key = files["ssl_certfile"], certificate(tmp_path / "other")["ssl_keyfile"]
+    locked = tmp_path / "locked.pem"
+    key = serialization.load_pem_private_key(files["ssl_keyfile"].read_bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
+    before = {path.name for path in folder.iterdir()}
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refusals = {
+            ("--port", port): "is in use",
+            ("--certificate", chain, "--certificate-key", other_key): "cannot be used with the key",
+            ("--certificate", chain, "--certificate-key", locked): "the key without a pass phrase",
+            ("--certificate", other_key, "--certificate-key", chain): "both in PEM format",
+            ("--certificate", chain): "a certificate needs its key",
+        }
+        for options, sentence in refusals.items():
+            command = [sys.executable, "-m", "patron", "serve", "--workspace", folder, "--port", "0", *options]
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            assert (ran.returncode, ran.stdout) == (1, ""), options
+            assert sentence in ran.stderr, options
+            assert "Traceback" not in ran.stderr, options
+    assert {path.name for path in folder.iterdir()} - before <= {"locks"}, "the inbox belongs to a server that runs"
+
+
+def test_what_a_server_cannot_serve_is_known_before_anything_works_in_the_background(folder, monkeypatch):
+    begun = []
+    for kind in (Collector, CampaignSender, JourneyProcess, RunTimer, WebhookSender, DigestSender):
+        monkeypatch.setattr(kind, "start", begun.append)
+    monkeypatch.setattr(server, "create_app", lambda *_args, **_options: 1 / 0)
+    place = Place(port=0)
+    with opened(folder) as shop, claim_place(shop, place) as listener, pytest.raises(ZeroDivisionError):
+        server.serve(shop, place, listener)
+    assert begun == []
 
 
 def certificate(folder):
@@ -91,14 +212,14 @@ def certificate(folder):
 
 @contextmanager
 def serving(shop, **options):
-    server = uvicorn.Server(server_config(create_app(shop), shop.settings.collect, lifespan="off", **options))
+    running = uvicorn.Server(server_config(create_app(shop), shop.settings.collect, lifespan="off", **options))
     with create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
-        while not server.started:
+        while not running.started:
             time.sleep(0.01)
         yield listener.getsockname()[1]
-        server.should_exit = True
+        running.should_exit = True
         thread.join(10)
 
 

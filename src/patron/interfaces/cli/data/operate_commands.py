@@ -34,12 +34,16 @@ def serve(  # noqa: PLR0913 - one argument for each option
 
     Example: patron serve --workspace shop --port 8321
     """
-    from patron.interfaces.http.server import server
-    from patron.interfaces.http.server.listening import Certificate
+    from patron.interfaces.http.server.listening import Certificate, Place, claim_place
     from patron.storage.shop import Shop
 
     tls = Certificate.of(certificate, certificate_key)
-    server.serve(Shop.open(workspace), host=host, port=port, accept_only=accept_only, is_demo=demo, certificate=tls)
+    place = Place(host=host, port=port, certificate=tls, is_demo=demo, accept_only=accept_only)
+    shop = Shop.open(workspace)
+    with claim_place(shop, place) as listener:
+        from patron.interfaces.http.server.server import serve as serve_place
+
+        serve_place(shop, place, listener)
 
 
 def doctor(

@@ -26,6 +26,8 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import (
     SECOND_FACTOR,
     GuardedRoute,
+    actor_of,
+    may_open,
     needs_nothing,
     needs_sign_in,
     session_of,
@@ -55,7 +57,7 @@ def sign_in_page(request: Request) -> Response:
     """The form; whoever is signed in goes on."""
     after = path_of_ours(request.query_params.get("next", ""))
     if request.state.session:
-        return RedirectResponse(after, 303)
+        return RedirectResponse(after if may_open(request, actor_of(request), after) else "/", 303)
     return show_sign_in(request, after=after)
 
 

@@ -58,6 +58,8 @@ FILE_COLUMNS = (
     "created_by",
     "signed_in_at",
 )
+NOTHING_CHOSEN = Access(())
+"""An invitation before somebody has chosen roles: none is usual, as each lets somebody see other things."""
 Change = Callable[[RequestContext, str], User]
 
 
@@ -85,7 +87,7 @@ def users_page(request: Request) -> Response:
 @needs(Action.ADMINISTER, Area.ACCESS)
 def invite_page(request: Request) -> Response:
     """The form of an invitation."""
-    return _password_question(request, INVITE) or _invite(request, Access((Role.VIEWER,)))
+    return _password_question(request, INVITE) or _invite(request, NOTHING_CHOSEN)
 
 
 @router.post("/settings/users/invite")
@@ -96,11 +98,12 @@ def invite_now(request: Request) -> Response:
         return question
     shop, form = _console(request).answers.shop, form_of(request)
     letter = invitation_mail(shop, link_address(request, shop))
+    access = NOTHING_CHOSEN
     try:
-        invited = form.get("email", ""), _access(request)
-        link = invite(context_of(request), *invited, name=form.get("name", ""), compose=letter)
+        access = _access(request)
+        link = invite(context_of(request), form.get("email", ""), access, name=form.get("name", ""), compose=letter)
     except AccessProblem as problem:
-        return _invite(request, _access(request), problem)
+        return _invite(request, access, problem)
     return _link(request, link, "invitation", shop.settings.access.invitation_hours)
 
 

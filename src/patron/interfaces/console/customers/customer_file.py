@@ -25,9 +25,8 @@ def customer_file(request: Request, filters: CustomerFilters) -> Response:
     shop, access = request.app.state.answers.shop, ListAccess(context_of(request))
     query = filters.query(shop.settings.shop.time_zone)
     table = customer_table(shop, query, index=access.index, among=access.among, bought=access.bought)
-    # why: what is searched for may name somebody; which filters were set says enough
-    described = ",".join(filters.filter_values())
-    record_list_export(context_of(request), ExportedList.CUSTOMERS, row_count=table.num_rows, query=described)
+    names = filters.filter_values()
+    record_list_export(context_of(request), ExportedList.CUSTOMERS, row_count=table.num_rows, filters=names)
     shown = filters.shown_columns
     columns = {"customer_id": table["customer_id"]}
     columns |= {code: _written(code, table) for code in shown if code in COLUMNS}

@@ -157,6 +157,6 @@ def _effect_rows(part: TaskPart) -> list[dict[str, Any]]:
 
 
 def _file(request: Request, name: ExportedList, rows: list[dict[str, Any]], first: str) -> Response:
-    record_list_export(context_of(request), name, row_count=len(rows), query=request.url.query)
+    record_list_export(context_of(request), name, row_count=len(rows), filters=request.query_params)
     table = pa.Table.from_pylist(rows) if rows else pa.table({first: pa.array([], pa.string())})
     return csv_response(table, name.replace(" ", "-"))

@@ -73,7 +73,7 @@ def _file(request: Request) -> Response:
     """Everybody on the list with reasons as codes, as CSV. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.CUSTOMERS))
     shop, page = request.app.state.answers.shop, _watch_list(request, limit=EVERYBODY)
-    record_list_export(context_of(request), ExportedList.WATCH_LIST, row_count=len(page.rows), query="")
+    record_list_export(context_of(request), ExportedList.WATCH_LIST, row_count=len(page.rows))
     names = {one.user_id: one.name for one in list_staff(shop)}
     rows: list[dict[str, Any]] = [
         {

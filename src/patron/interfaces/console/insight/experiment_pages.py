@@ -128,7 +128,7 @@ def _file(request: Request, listing: ExperimentList) -> Response:
     """One line an experiment. Raises NotAllowed without the right to export."""
     actor_of(request).require(Right(Action.EXPORT, Area.EXPERIMENTS))
     rows = [_row(row) for row in listing.rows]
-    record_list_export(context_of(request), ExportedList.EXPERIMENTS, row_count=len(rows), query=request.url.query)
+    record_list_export(context_of(request), ExportedList.EXPERIMENTS, row_count=len(rows), filters=request.query_params)
     table = pa.Table.from_pylist(rows) if rows else pa.table({"name": pa.array([], pa.string())})
     return csv_response(table, "experiments")
 

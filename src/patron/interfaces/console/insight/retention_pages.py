@@ -141,8 +141,8 @@ def _file(request: Request, facts: Retention) -> Response:
         for row in facts.rows
         for age, cell in enumerate(row.cells)
     ]
-    query = request.url.query
-    record_list_export(context_of(request), ExportedList.RETENTION, row_count=len(rows), query=query)
+    filters = request.query_params
+    record_list_export(context_of(request), ExportedList.RETENTION, row_count=len(rows), filters=filters)
     table = pa.Table.from_pylist(rows) if rows else pa.table({facts.grouping: pa.array([], pa.string())})
     return csv_response(table, "retention")
 

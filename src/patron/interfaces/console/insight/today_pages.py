@@ -10,7 +10,14 @@ from patron.answers.insight.today import show_today
 from patron.commands.data.dismiss_setup import dismiss_setup_step
 from patron.interfaces.console.insight.today_texts import today_action, today_sentence
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    needs_sign_in,
+)
 from patron.schema.access.access_rights import Action, Area
 
 router = APIRouter(route_class=GuardedRoute)
@@ -24,10 +31,12 @@ FALLBACKS = {
 
 
 @router.get("/")
-@needs(Action.READ, Area.OVERVIEW)
+@needs_sign_in
 def today(request: Request) -> Response:
-    """What needs a decision, ranked by money."""
+    """What needs a decision, ranked by money; who may not see that comes to the first page that they may see."""
     console: Console = request.app.state.console
+    if not console.may(request, Action.READ, Area.OVERVIEW):
+        return RedirectResponse(console.first_page(request), 303)
     texts, facts = console.words(request), show_today(context_of(request))
     formats, names = console.formats(texts), console.answers.shop.policy.offer_names
     actor = actor_of(request)

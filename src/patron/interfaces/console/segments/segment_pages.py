@@ -98,7 +98,7 @@ def _list_file(request: Request, lines: Sequence[SegmentLine]) -> Response:
     actor_of(request).require(Right(Action.EXPORT, Area.SEGMENTS))
     names = ("name", "folder", "version", "saved_at", "saved_by", "customer_count", "entered_count", "left_count")
     rows = [{name: getattr(line, name) for name in names} for line in lines]
-    record_list_export(context_of(request), ExportedList.SEGMENTS, row_count=len(rows), query="")
+    record_list_export(context_of(request), ExportedList.SEGMENTS, row_count=len(rows))
     money = [None if line.expected_cents is None else round(line.expected_cents) / 100 for line in lines]
     return csv_response(pa.Table.from_pylist(rows).append_column("expected", pa.array(money, pa.float64())), "segments")
 

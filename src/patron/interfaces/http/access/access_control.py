@@ -8,17 +8,18 @@ every form of a session holds. A route without a right cannot be made.
 import hmac
 import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patron.commands.access.actors import step_actor
@@ -34,7 +35,7 @@ from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import SIGN_IN_FIRST
-from patron.schema.errors import NotAllowed, PatronError
+from patron.schema.errors import NotAllowed, NotFound, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.sandbox.sandbox import WATCHER, Stop
@@ -230,6 +231,19 @@ class GuardedRoute(APIRoute):
 
         return check_and_handle
 
+    def admits(self, request: Request) -> bool:
+        """Whether whoever asks has the right and sees the customers that a request to read names."""
+        actor = actor_of(request)
+        if isinstance(self.right, Right) and not actor.may(*self.right):
+            return False
+        if not is_restricted(request):
+            return True
+        try:
+            require_visible_customers(request)
+        except NotFound:
+            return False
+        return not self.is_of_whole_shop
+
     def _only_read(self, request: Request, past: PastShop) -> None:
         """Let somebody who looks back read, and nothing else. Raises ReadOnlyPast."""
         is_safe = request.method in SAFE_METHODS
@@ -256,6 +270,29 @@ class GuardedRoute(APIRoute):
 def _address(scope: Scope) -> str:
     """Address of a route, with the names of what stands in it instead of whom it is about."""
     return getattr(scope.get("route"), "path", "")
+
+
+def may_open(request: Request, actor: Actor, address: str) -> bool:
+    """Whether somebody, who need not have asked, may open a page at an address of ours."""
+    target = urlsplit(address)
+    if is_for_programs(target.path):
+        return False
+    asked: Scope = {**request.scope, "method": "GET", "path": unquote(target.path), "state": {"actor": actor}}
+    asked |= {"query_string": target.query.encode(), "headers": []}
+    for route in _guarded_routes(request.app.routes):
+        match, matched = route.matches(asked)
+        if match is Match.FULL:
+            return route.admits(Request({**asked, **matched}))
+    return False
+
+
+def _guarded_routes(routes: Iterable[BaseRoute]) -> Iterator[GuardedRoute]:
+    """Routes in the order in which they are tried, also those of routers that were included."""
+    for route in routes:
+        if isinstance(route, GuardedRoute):
+            yield route
+        else:
+            yield from _guarded_routes(getattr(getattr(route, "original_router", None), "routes", ()))
 
 
 def is_open(request: Request) -> bool:

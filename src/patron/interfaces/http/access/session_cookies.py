@@ -1,14 +1,16 @@
 """What the way in needs of a request: the form of a page of ours, the browser, the cookie, where to go next."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse
 
+from patron.commands.access.identify_actor import identify_session
 from patron.commands.access.sign_in import Browser, SignIn, SignInLimits
-from patron.interfaces.http.access.access_control import cookie_name, is_same_origin
+from patron.interfaces.http.access.access_control import cookie_name, is_same_origin, may_open
 from patron.interfaces.i18n import LOCALES
 from patron.schema.errors import NotAllowed
 from patron.schema.sentences import Sentence
@@ -57,8 +59,10 @@ def path_of_ours(text: str) -> str:
 
 
 def enter(request: Request, shop: Shop, signed_in: SignIn, path: str) -> RedirectResponse:
-    """Go to a page with the cookie of a new session, in the user's language."""
-    answer = RedirectResponse(path, 303)
+    """Go to a page, or the first one where the user may not see it, with a new session in the user's language."""
+    session = identify_session(shop, signed_in.secret, now=datetime.now(UTC))
+    is_theirs = session is not None and may_open(request, session.actor, path)
+    answer = RedirectResponse(path if is_theirs else "/", 303)
     is_secure = request.url.scheme == "https"
     seconds = int(shop.settings.access.session_days * DAY_SECONDS)
     answer.set_cookie(

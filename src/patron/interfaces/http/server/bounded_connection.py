@@ -1,6 +1,7 @@
 """One connection of the server: uvicorn's, with bounds for what its client sends and how long it takes."""
 
 import asyncio
+import re
 from typing import Any, cast
 
 import httptools
@@ -17,6 +18,12 @@ TOO_MANY_CONNECTIONS = Sentence("too_many_connections", "too many connections ar
 SERVER_STOPPING = Sentence("server_stopping", "the server is stopping")
 REQUEST_LATE = Sentence("request_late", "the request did not arrive in time")
 NOT_HTTP = Sentence("not_http", "the request is not valid HTTP/1.1")
+HEADER_TWICE = Sentence("header_twice", "the header {name} comes more than once")
+HOST_NOT_ONE = Sentence("host_not_one", "the header Host is not one name, with or without a port")
+TARGET_NOT_HOST = Sentence("target_not_host", "the address of the request is not a path of the host that Host names")
+ENCODING_NOT_CHUNKED = Sentence("encoding_not_chunked", "the transfer encoding is not chunked alone, of HTTP/1.1")
+SEND_ONCE = Sentence("send_once", "Send it once.")
+SEND_ONE_HOST = Sentence("send_one_host", "Send the host and port of the address, as HTTP clients do.")
 SEND_WITHOUT_PAUSES = Sentence("send_without_pauses", "Send it again without pauses.")
 SEND_WITH_CLIENT = Sentence("send_with_client", "Send it with an HTTP client.")
 
@@ -25,6 +32,20 @@ PIECE_BYTES = 65_536
 FRAMES_PER_BYTE = 8
 """Bytes that may frame one byte of a chunked body."""
 HEALTH = "/health"
+ONCE = frozenset(
+    {
+        *(b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect"),
+        *(b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"x-csrf-token", b"idempotency-key"),
+        b"x-forwarded-proto",
+    }
+)
+"""Headers that decide something, of which a request has one: of two, a proxy in front may have read the other.
+
+X-Forwarded-For is no such header: each proxy may add a line, and the last one that is not a proxy's of ours counts.
+"""
+HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+TARGET_WITH_HOST = re.compile(rb"https?://([^/?#]+)/.*", re.DOTALL)
+CHUNKED = b"chunked"
 SMALLER = "Send fewer and shorter headers."
 OVERLOADED = Overloaded(TOO_MANY_CONNECTIONS, where="server", todo=TRY_IN_A_SECOND)
 STOPPING = Overloaded(SERVER_STOPPING, where="server", todo=TRY_IN_A_SECOND)
@@ -123,9 +144,29 @@ class BoundedConnection(HttpToolsProtocol):
             self._violate(414, f"the address is longer than {self.limits.address_bytes} bytes", SHORTEN)
         if len(self.headers) > self.limits.header_count:
             self._violate(431, f"more than {self.limits.header_count} headers", SMALLER)
+        self._require_one_meaning()
         super().on_headers_complete()
         self.is_in_head = False
         self.since = self.loop.time()
+
+    def _require_one_meaning(self) -> None:
+        """Refuse what another server could read as a request to another host, of somebody else or of another length."""
+        decisive = [(name, value) for name, value in self.headers if name in ONCE]
+        values = dict(decisive)
+        if len(values) < len(decisive):
+            names = [name for name, _ in decisive]
+            twice = next(name for name in names if names.count(name) > 1)
+            self._violate(400, HEADER_TWICE(name=twice.decode()), SEND_ONCE)
+        host, is_old = values.get(b"host"), self.parser.get_http_version() == "1.0"  # pyright: ignore[reportOptionalMemberAccess] - it calls us
+        if not (host is None and is_old) and not HOST.fullmatch(host or b""):
+            self._violate(400, HOST_NOT_ONE, SEND_ONE_HOST)
+        if not self.url.startswith(b"/"):
+            target = TARGET_WITH_HOST.fullmatch(self.url)
+            if target is None or target[1].lower() != (host or b"").lower():
+                self._violate(400, TARGET_NOT_HOST, SEND_ONE_HOST)
+        encoding = values.get(b"transfer-encoding")
+        if encoding is not None and (is_old or encoding.lower() != CHUNKED):
+            self._violate(400, ENCODING_NOT_CHUNKED, SEND_WITH_CLIENT)
 
     def on_body(self, body: bytes) -> None:
         """Count what arrived; it moves on the time by which more must come."""

@@ -1,6 +1,5 @@
 """`patron serve`: collector, API and console, on this machine or behind TLS."""
 
-import errno
 import gc
 import os
 import resource
@@ -22,10 +21,8 @@ from patron.interfaces.http.server.bounded_connection import BoundedConnection
 from patron.interfaces.http.server.collector_protocol import App, CollectorProtocol
 from patron.interfaces.http.server.connection_limits import ConnectionLimits, OpenConnections
 from patron.interfaces.http.server.forwarded_headers import ForwardedHeaders
-from patron.interfaces.http.server.listening import LOOPBACK, Certificate, require_place
+from patron.interfaces.http.server.listening import LOOPBACK, Place
 from patron.schema.access.access_rights import VISITOR
-from patron.schema.errors import SettingsError
-from patron.schema.sentences import Sentence
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
@@ -35,13 +32,6 @@ from patron.service.run_timer import RunTimer
 from patron.service.webhook_sender import WebhookSender
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
-
-NO_SHARED_INBOX = Sentence("no_shared_inbox", "no other process shares this inbox")
-CANNOT_LISTEN = Sentence("cannot_listen", "cannot listen on {host} ({cause})")
-SET_INBOX_URL = Sentence("set_inbox_url", "Set inbox_url to a PostgreSQL database.")
-PORT_IN_USE = Sentence("port_in_use", "port {port} is in use")
-NAME_LISTEN_ADDRESS = Sentence("name_listen_address", "Name an address of this machine, or 0.0.0.0.")
-NAME_PORT = Sentence("name_port", "Name another: --port 8322.")
 
 LIMITS = ConnectionLimits()
 FILES = 256
@@ -53,70 +43,47 @@ END_SECONDS = 25.0
 """How long everything may take once the server is to end: who started it kills it after 30 seconds or more."""
 
 
-def serve(
-    shop: Shop,
-    *,
-    host: str,
-    port: int,
-    accept_only: bool = False,
-    is_demo: bool = False,
-    certificate: Certificate | None = None,
-) -> None:
-    """Serve until interrupted or terminated (SIGTERM).
+def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
+    """Serve at a place that was claimed until interrupted or terminated (SIGTERM).
 
-    With `accept_only` another process moves what was accepted, which only an inbox on a server makes sense of; a demo
-    is read without a sign-in. Raises SettingsError for a place that is not safe or in use.
+    Raises SettingsError for a tracking plan that cannot be used, before anything works in the background.
     """
-    require_place(shop, host, certificate, is_demo=is_demo)
-    if accept_only and not shop.settings.inbox_url:
-        raise SettingsError(NO_SHARED_INBOX, where="--accept-only", todo=SET_INBOX_URL)
-    listener = _listen(host, port)
-    at = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
-    # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
-    signal.signal(signal.SIGTERM, _ended)
-    collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
-    collector.start()
+    at = f"{'https' if place.certificate else 'http'}://{place.host}:{listener.getsockname()[1]}"
+    collector = Collector(shop, None if place.accept_only else CompactionProcess(shop.folder))
+    config = _configuration(shop, place, collector)
     senders = (
         *(CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
         *(WebhookSender(shop, _now), DigestSender(shop, _now)),
     )
-    for sender in () if accept_only else senders:
+    # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
+    signal.signal(signal.SIGTERM, _ended)
+    collector.start()
+    for sender in () if place.accept_only else senders:
         sender.start()
     try:
-        at = shop.settings.access.public_url if host != LOOPBACK else at
+        at = shop.settings.access.public_url if place.host != LOOPBACK else at
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
-        if not is_demo and (path := setup_path(shop, now=datetime.now(UTC))):
+        if not place.is_demo and (path := setup_path(shop, now=datetime.now(UTC))):
             output.say(f"Set up the first account, within 24 hours: {at}{path}")
-        application: App = CollectorProtocol(
-            collector, create_app(shop, collector, visitor=VISITOR if is_demo else None)
-        )
-        if not shop.settings.collect.proxies:
-            application = ForwardedHeaders(application)
-        files: dict[str, Any] = {}
-        if certificate:
-            files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}
-        run_server(server_config(application, shop.settings.collect, **files), listener)
+        run_server(config, listener)
     finally:
         for sender in senders:
             sender.stop()
         collector.stop()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises SettingsError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()  # why: the address that is said next answers at once
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(PORT_IN_USE(port=port), where="--port", todo=NAME_PORT) from error
-        what = CANNOT_LISTEN(host=host, cause=error.strerror or error)
-        raise SettingsError(what, where="--host", todo=NAME_LISTEN_ADDRESS) from error
-    return listener
+def _configuration(shop: Shop, place: Place, collector: Collector) -> uvicorn.Config:
+    application: App = CollectorProtocol(
+        collector, create_app(shop, collector, visitor=VISITOR if place.is_demo else None)
+    )
+    if not shop.settings.collect.proxies:
+        application = ForwardedHeaders(application)
+    files: dict[str, Any] = {}
+    if place.certificate:
+        files = {"ssl_certfile": place.certificate.chain, "ssl_keyfile": place.certificate.key}
+    config = server_config(application, shop.settings.collect, **files)
+    config.load()  # why: what it cannot use ends the server before anything works in the background
+    return config
 
 
 def run_server(config: uvicorn.Config, listener: socket.socket) -> None:

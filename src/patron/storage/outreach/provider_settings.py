@@ -1,6 +1,10 @@
 """Settings of channels whose provider is described in a file, such as [channels.sms]."""
 
+import hashlib
+import json
 import re
+import tomllib
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -23,6 +27,7 @@ class ProviderSettings(HttpChannelSettings):
     """Files of the secrets that the description names; else variables such as PATRON_SMS_API_KEY have them."""
 
     HIDDEN: ClassVar[tuple[str, ...]] = ("secret_files",)
+    PROVIDER: ClassVar[tuple[str, ...]] = ("provider_file",)
 
     @property
     def is_configured(self) -> bool:
@@ -38,6 +43,15 @@ class ProviderSettings(HttpChannelSettings):
     def server(self) -> str:
         """The same: it names the server."""
         return self.provider_file
+
+    def provider_terms(self, folder: Path) -> dict[str, str]:
+        """The file, and a hash of what it says: comments and layout do not change it."""
+        try:
+            content = (folder / self.provider_file).read_text(encoding="utf-8")
+            description = json.dumps(tomllib.loads(content), sort_keys=True, default=str)
+        except (OSError, ValueError):  # why: the channel itself says what is wrong with it
+            description = ""
+        return super().provider_terms(folder) | {"description": hashlib.sha256(description.encode()).hexdigest()[:12]}
 
     def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:
         """The secrets that have files; each may be in a variable of the channel's instead."""

@@ -119,16 +119,18 @@ def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def finish_run(shop, as_of, people, members=(), stage="active"):
+def finish_run(shop, as_of, people, members=(), stage="active", **fields_of):
     """A finished run that knows these people, with `members` those who are in the segment "leaving" from then on.
 
-    They have lapsed; the others are at a stage.
+    They have lapsed; the others are at a stage. More fields of people are told as value_decile={person: 3}.
     """
     run_id = f"run-{as_of:%Y%m%d%H%M}"
     ids = [customer_of(shop, person) for person in people]
     stages = {customer_of(shop, member): "lapsed" for member in members}
     fields = [
-        {"run_id": run_id, "customer_id": one, "as_of": as_of, "lifecycle_stage": stages.get(one, stage)} for one in ids
+        {"run_id": run_id, "customer_id": one, "as_of": as_of, "lifecycle_stage": stages.get(one, stage)}
+        | {name: values[person] for name, values in fields_of.items()}
+        for one, person in zip(ids, people, strict=True)
     ]
     shop.lake.append(SEGMENT_FIELDS, pa.Table.from_pylist(fields, schema=SEGMENT_FIELDS.schema()))
     stays = [

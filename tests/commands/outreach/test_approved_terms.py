@@ -262,8 +262,8 @@ def test_another_provider_or_none_holds_what_one_was_approved_for(shop):
         shop.settings = before
         return pending and [one["code"] for one in pending.held]
 
-    assert held(host="b.example") == held(from_address="x@y.example") == ["held.provider_changed"]
-    assert held(host="") == ["held.channel_gone"]
+    assert held(host="b.example") == held(from_address="x@y.example") == ["held_provider_changed"]
+    assert held(host="") == ["held_channel_gone"]
     assert held(from_name="Coffee") == held(reply_to="x@y.example") == []
     assert held(port=26, user="other", connections=9, timeout_seconds=5, messages_per_second=1) is None
 
@@ -273,7 +273,7 @@ def test_a_rule_by_stage_of_life_holds_while_stages_are_told_otherwise(shop):
     start(shop, journey([send()], {"event": "Product Added", "segment": "leaving"}))
     with_terms(shop, at_risk={"lapsed_from": 0.6})
     (pending,) = pending_approvals(shop)
-    assert [one["code"] for one in pending.held] == ["held.stages_changed"]
+    assert [one["code"] for one in pending.held] == ["held_stages_changed"]
     approve(by(shop, "Bo", at_hour(1)), JOURNEY, CART)
     assert pending_approvals(shop) == ()
 
@@ -306,7 +306,7 @@ def test_a_segment_that_only_a_new_plan_follows_cannot_be_approved_alone(shop):
         approve(by(shop, "Bo", at_hour(1)), CAMPAIGN, NAME)
     with_terms(shop, of_shop={"name": "Coffee House"})
     assert approve(by(shop, "Bo", at_hour(1)), CAMPAIGN, NAME).state == "running"
-    (pending,) = pending_approvals(shop, section="segments", name="everybody")
+    (pending,) = pending_approvals(shop, sections=("segments",), name="everybody")
     assert pending.changes == ()
 
 

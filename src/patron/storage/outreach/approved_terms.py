@@ -8,7 +8,7 @@ provider or an offer is gone, nothing is sent (`obstacles`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from patron.storage.shop import Shop
     from patron.storage.store.store import Store
 
-CHANNEL_GONE = Sentence("held.channel_gone", "the channel {name} is not set up any more")
-PROVIDER_CHANGED = Sentence("held.provider_changed", "{keys} of the channel {name} changed since the approval")
+CHANNEL_GONE = Sentence("held_channel_gone", "the channel {name} is not set up any more")
+PROVIDER_CHANGED = Sentence("held_provider_changed", "{keys} of the channel {name} changed since the approval")
 LINKS_CHANGED = Sentence(
-    "held.links_changed", "public_url changed since the approval, so that links to unsubscribe would lead elsewhere"
+    "held_links_changed", "public_url changed since the approval, so that links to unsubscribe would lead elsewhere"
 )
-OFFER_GONE = Sentence("held.offer_gone", "the offer {name} is not given any more")
+OFFER_GONE = Sentence("held_offer_gone", "the offer {name} is not given any more")
 STAGES_CHANGED = Sentence(
-    "held.stages_changed", "[at_risk] of policy.toml changed since the approval, and a rule asks for the stage of life"
+    "held_stages_changed", "[at_risk] of policy.toml changed since the approval, and a rule asks for the stage of life"
 )
 TERMS_UNKNOWN = Sentence(
-    "held.terms_unknown",
+    "held_terms_unknown",
     "it was approved before Patron recorded what an approval is given for, and policy.toml changed since",
 )
 
@@ -61,6 +61,10 @@ APPROVE_AGAIN = Sentence(
     "approve_again", 'Approve it again: `patron {kind} approve "{name}"`, or on its page; or undo the change.'
 )
 
+POLICY_SECTIONS = ("offers", "consent", "messages", "budget", "at_risk")
+"""Sections of the terms that are of policy.toml."""
+SETTINGS_SECTIONS = ("shop", "channels")
+"""Sections of the terms that are of patron.toml."""
 NAMED_SECTIONS = ("segments", "offers", "channels")
 """Sections of the terms with an entry for each name."""
 CONSENT_KEYS = ("unknown", "marketing", "names")
@@ -184,12 +188,12 @@ def _keys(section: str, name: str, before: Mapping[str, Any], after: Mapping[str
             yield TermsChange(section, name, key, before.get(key), after.get(key))
 
 
-def obstacles(shop: "Shop", terms: Terms) -> tuple[Text, ...]:
+def obstacles(shop: "Shop", terms: Terms, policy: Policy | None = None) -> tuple[Text, ...]:
     """Why what was approved cannot be kept up, so that nothing is sent; nothing where it can."""
-    return tuple(_obstacles(shop, terms))
+    return tuple(_obstacles(shop, terms, policy or shop.policy))
 
 
-def _obstacles(shop: "Shop", terms: Terms) -> Iterator[Text]:
+def _obstacles(shop: "Shop", terms: Terms, policy: Policy) -> Iterator[Text]:
     for name, before in terms["channels"].items():
         after = _channel_terms(shop, name)
         if before and not after:
@@ -201,11 +205,11 @@ def _obstacles(shop: "Shop", terms: Terms) -> Iterator[Text]:
             yield PROVIDER_CHANGED(name=name, keys=", ".join(keys))
     if terms["shop"]["public_url"] != shop.settings.channels.email.public_url:
         yield LINKS_CHANGED
-    given = {offer.id for offer in shop.policy.offers if offer.is_active}
+    given = {offer.id for offer in policy.offers if offer.is_active}
     for name, offer in terms["offers"].items():
         if offer["is_active"] and name not in given:
             yield OFFER_GONE(name=name)
-    if any(getattr(shop.policy.at_risk, key) != value for key, value in terms["at_risk"].items()):
+    if any(getattr(policy.at_risk, key) != value for key, value in terms["at_risk"].items()):
         yield STAGES_CHANGED
 
 
@@ -329,7 +333,7 @@ def pending_approval(shop: "Shop", saved: SavedVersion[Any], *, policy: Policy |
         return PendingApproval(*parts, digest_of(today), (), (), (TERMS_UNKNOWN.plain(),))
     wanted = terms_to_approve(saved, today)
     changes, unplanned = changed_terms(terms, wanted), changed_terms(wanted, today)
-    held = tuple(one.plain() for one in obstacles(shop, terms))
+    held = tuple(one.plain() for one in obstacles(shop, terms, policy))
     if not (changes or unplanned or held):
         return None
     return PendingApproval(*parts, digest_of(wanted), changes, unplanned, held)
@@ -344,17 +348,20 @@ def terms_to_approve(saved: SavedVersion[Any], today: Terms) -> Terms:
 
 
 def pending_approvals(
-    shop: "Shop", *, policy: Policy | None = None, section: str = "", name: str = ""
+    shop: "Shop", *, policy: Policy | None = None, sections: Sequence[str] = (), name: str = ""
 ) -> tuple[PendingApproval, ...]:
-    """Approved campaigns and journeys that do not follow what changed since; perhaps only of one name in a section."""
+    """Approved campaigns and journeys that do not follow what changed since; perhaps only of some sections, and a name.
+
+    `policy` is one that is not in force yet.
+    """
     listed = (*CAMPAIGN.all_saved_in(shop.store), *JOURNEY.all_saved_in(shop.store))
     pending = (pending_approval(shop, saved, policy=policy) for saved in listed)
-    return tuple(one for one in pending if one is not None and (not section or _is_about(one, section, name)))
+    return tuple(one for one in pending if one is not None and (not sections or _is_about(one, sections, name)))
 
 
-def _is_about(pending: PendingApproval, section: str, name: str) -> bool:
+def _is_about(pending: PendingApproval, sections: Sequence[str], name: str) -> bool:
     changes = (*pending.changes, *pending.unplanned)
-    return any(change.section == section and change.name == name for change in changes)
+    return any(change.section in sections and name in {"", change.name} for change in changes)
 
 
 def segment_triggers(store: "Store") -> tuple[SegmentTriggerTerms, ...]:

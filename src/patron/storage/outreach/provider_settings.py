@@ -27,7 +27,6 @@ class ProviderSettings(HttpChannelSettings):
     """Files of the secrets that the description names; else variables such as PATRON_SMS_API_KEY have them."""
 
     HIDDEN: ClassVar[tuple[str, ...]] = ("secret_files",)
-    PROVIDER: ClassVar[tuple[str, ...]] = ("provider_file",)
 
     @property
     def is_configured(self) -> bool:
@@ -45,13 +44,13 @@ class ProviderSettings(HttpChannelSettings):
         return self.provider_file
 
     def provider_terms(self, folder: Path) -> dict[str, str]:
-        """The file, and a hash of what it says: comments and layout do not change it."""
+        """A hash of what the file says: its place, comments and layout do not change it."""
         try:
             content = (folder / self.provider_file).read_text(encoding="utf-8")
             description = json.dumps(tomllib.loads(content), sort_keys=True, default=str)
         except (OSError, ValueError):  # why: the channel itself says what is wrong with it
             description = ""
-        return super().provider_terms(folder) | {"description": hashlib.sha256(description.encode()).hexdigest()[:12]}
+        return {"provider_file": hashlib.sha256(description.encode()).hexdigest()[:12]}
 
     def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:
         """The secrets that have files; each may be in a variable of the channel's instead."""

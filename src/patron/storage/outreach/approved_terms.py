@@ -297,6 +297,13 @@ def pin_earlier_approvals(shop: "Shop", saved: SavedVersion[Any], *, by: str, at
     return kind.saved_in(shop.store, saved.name) if missing else saved
 
 
+def pin_all_earlier_approvals(shop: "Shop", *, by: str, at: datetime) -> None:
+    """The same of all that are not over: what is edited before one of them starts changes nothing of it any more."""
+    for saved in (*CAMPAIGN.all_saved_in(shop.store), *JOURNEY.all_saved_in(shop.store)):
+        if saved.state not in IS_OVER:
+            pin_earlier_approvals(shop, saved, by=by, at=at)
+
+
 def _policy_of(shop: "Shop", saved: SavedVersion[Any], approval: TakenStep) -> Policy | None:
     """The policy of the plan that was approved; None where it is not known any more."""
     plans = (one for one in reversed(saved.steps) if one.step == "planned" and one.entry < approval.entry)

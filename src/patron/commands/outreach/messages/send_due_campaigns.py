@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
-from patron.commands.outreach.messages.send_campaign import SENDER, keep_going, send_campaign
+from patron.commands.outreach.messages.send_campaign import keep_going, send_campaign
 from patron.engage.message_queue import settle_by_receipts
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError, WorkspaceBusy
-from patron.storage.outreach.approved_terms import pin_earlier_approvals
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
@@ -31,7 +30,6 @@ def send_due_campaigns(
     for saved in CAMPAIGN.all_saved_in(shop.store):
         if should_stop():
             break
-        saved = pin_earlier_approvals(shop, saved, by=SENDER, at=clock())  # noqa: PLW2901 - the same, one step on
         try:
             if saved.state in {APPROVED, RUNNING}:
                 summary = send_campaign(

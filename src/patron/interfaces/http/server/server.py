@@ -16,6 +16,7 @@ from typing import Any, cast
 import uvicorn
 
 from patron.commands.access.manage_users import setup_path
+from patron.commands.outreach.messages.send_campaign import SENDER
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.bounded_connection import BoundedConnection
@@ -33,6 +34,7 @@ from patron.service.digest_sender import DigestSender
 from patron.service.journey_process import JourneyProcess
 from patron.service.run_timer import RunTimer
 from patron.service.webhook_sender import WebhookSender
+from patron.storage.outreach.approved_terms import pin_all_earlier_approvals
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
@@ -80,6 +82,8 @@ def serve(
         *(CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
         *(WebhookSender(shop, _now), DigestSender(shop, _now)),
     )
+    if not accept_only:
+        pin_all_earlier_approvals(shop, by=SENDER, at=_now())
     for sender in () if accept_only else senders:
         sender.start()
     try:

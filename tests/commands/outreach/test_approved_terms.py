@@ -37,9 +37,10 @@ from patron.commands.segments.save_segment import save_segment
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadCampaign, BadJourney, BadSegment
 from patron.storage.offers.policy import Policy
-from patron.storage.outreach.approved_terms import pending_approval, pending_approvals, terms_of
+from patron.storage.outreach.approved_terms import terms_of
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.pending_approvals import pending_approval, pending_approvals
 from patron.storage.shop import Shop
 
 ANN, BEN = Person("ann"), Person("ben")

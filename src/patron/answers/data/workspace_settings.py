@@ -8,8 +8,8 @@ from pathlib import Path
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.outreach.channels import CONFIGURABLE
-from patron.storage.outreach.approved_terms import SETTINGS_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.outreach.channel_section import ChannelSection
+from patron.storage.outreach.pending_approvals import SETTINGS_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 
 

@@ -27,10 +27,10 @@ from patron.storage.insight.digests import undelivered_digests
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
-from patron.storage.outreach.approved_terms import pending_approval
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.pending_approvals import pending_approval
 from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.answer_cache import AnswerCache

@@ -17,7 +17,7 @@ from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.policy_changes import PolicyChange, policy_changes
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
-from patron.storage.outreach.approved_terms import POLICY_SECTIONS, PendingApproval, pending_approvals
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import POLICY_FILE
 

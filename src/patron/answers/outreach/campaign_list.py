@@ -12,10 +12,10 @@ from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.outreach.draft_name import DraftName
 from patron.storage.models.model_decisions import utc
-from patron.storage.outreach.approved_terms import PendingApproval, pending_approval
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.outreach.outreach_counts import message_counts, receipt_counts, row_counts
+from patron.storage.outreach.pending_approvals import PendingApproval, pending_approval
 from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
 from patron.storage.runs.jobs import MAX_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.storage.offers.policy import Policy, policy_notice
-from patron.storage.outreach.approved_terms import POLICY_SECTIONS, PendingApproval, pending_approvals
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 
 

@@ -18,7 +18,7 @@ from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE, SE
 from patron.schema.errors import BadSegment
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
-from patron.storage.outreach.approved_terms import PendingApproval, pending_approvals
+from patron.storage.outreach.pending_approvals import PendingApproval, pending_approvals
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
 from patron.storage.segments.segment_query import read_rule
 

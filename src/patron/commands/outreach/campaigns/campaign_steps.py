@@ -18,15 +18,9 @@ from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
-from patron.storage.outreach.approved_terms import (
-    Terms,
-    changed_terms,
-    digest_of,
-    pending_approval,
-    terms_to_approve,
-    terms_today,
-)
+from patron.storage.outreach.approved_terms import Terms, changed_terms, digest_of, terms_today
 from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.pending_approvals import pending_approval, terms_to_approve
 from patron.storage.outreach.versioned_drafts import (
     LOOK_THEN_REPEAT,
     PAUSE_FIRST,

@@ -43,7 +43,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     """
     from patron.commands.outreach.channels.channel_checks import check_channels
     from patron.interfaces.cli.outreach.render_campaigns import show_awaiting
-    from patron.storage.outreach.approved_terms import SETTINGS_SECTIONS, pending_approvals
+    from patron.storage.outreach.pending_approvals import SETTINGS_SECTIONS, pending_approvals
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)

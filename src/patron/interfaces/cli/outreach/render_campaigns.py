@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from patron.commands.outreach.campaigns.measure_campaign import CampaignResult
     from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan
     from patron.commands.outreach.campaigns.try_campaign import CampaignTrial
-    from patron.storage.outreach.approved_terms import PendingApproval, TermsChange
+    from patron.storage.outreach.approved_terms import TermsChange
+    from patron.storage.outreach.pending_approvals import PendingApproval
     from patron.storage.settings import ShopSettings
 
 

@@ -32,7 +32,7 @@ from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import BadProposal, NotFound, PatronError
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence, problems_of
-from patron.storage.outreach.approved_terms import POLICY_SECTIONS, pending_approvals
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, pending_approvals
 from patron.storage.toml_edit import line_of
 
 PREVIEW_LONG = Sentence("preview_long", "the preview took longer than {count} minutes")

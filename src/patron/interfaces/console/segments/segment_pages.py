@@ -46,7 +46,7 @@ from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadSegment, NoRunYet, PatronError
 from patron.schema.list_pages import MAX_COUNT
-from patron.storage.outreach.approved_terms import pending_approvals
+from patron.storage.outreach.pending_approvals import pending_approvals
 
 router = APIRouter(route_class=GuardedRoute)
 EVERYBODY = {"all": []}

@@ -2,8 +2,8 @@
 
 The terms are a part of the step that approved it: rules of segments, offers, consent, quiet hours, caps, the period's
 budget, the shop's name, clock and language, and who takes the messages. Sending reads them there (`shop_as_approved`).
-What changed since waits for an approval of its own (`pending_approvals`); where what was approved cannot be kept up, as the
-provider or an offer is gone, nothing is sent (`obstacles`).
+What changed since waits for an approval of its own (`pending_approvals`); where what was approved cannot be kept up, as
+the provider or an offer is gone, nothing is sent (`obstacles`).
 """
 
 import hashlib

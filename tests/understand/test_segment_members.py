@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.shops.segment_shop import FIRST_CUTOFF, SEGMENTS, finish_run, holds, trees, world_at, write_world
 
-from patron.segments.segment_rules import AllOf, Comparison, FieldRule, SegmentRule
+from patron.segments.segment_rules import AllOf, Comparison, FieldRule, Not, SegmentRule
+from patron.storage.outreach.approved_terms import terms_today
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.runs.last_run import last_run
 from patron.storage.segments.segment_definitions import delete_definition, save_definition
 from patron.storage.shop import Shop
@@ -90,4 +92,46 @@ def test_a_rule_that_names_what_the_run_lacks_leaves_its_members(tmp_path):
     finish_run(shop, write_world(shop, world_at(FIRST_CUTOFF + timedelta(days=1), 2)))
     assert before
     assert stays_of(shop) == before
+    shop.close()
+
+
+def test_members_who_enter_a_journey_are_kept_by_the_rules_that_were_approved_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "w")
+    few, inner = FieldRule("days_since_last_order", Comparison("<=", 60)), AllOf(())
+
+    def let_enter(name, at):
+        step = {"do": "send", "template": {"en": {"subject": "Hi", "body": "Hi"}}}
+        content = {"name": name, "trigger": {"enters": "a"}, "steps": [step], "topic": "offers", "monthly_budget": 1.0}
+        with shop.store.begin() as connection:
+            saved = JOURNEY.save(connection, Journey.of(content, where="test"), "Ann", at)
+            JOURNEY.take_step(connection, name, "planned", 1, "Ann", at)
+        details = {"terms": terms_today(shop, saved.content)}
+        with shop.store.begin() as connection:
+            JOURNEY.take_step(connection, name, "approved", 1, "Bo", at, details)
+
+    def run(number, seed):
+        world = world_at(FIRST_CUTOFF + timedelta(days=7 * number), seed, size=12)
+        finish_run(shop, write_world(shop, world))
+        return world.as_of, {
+            "of trigger": {one for one, of in world.customers.items() if holds(few, of, world.as_of, {})}
+        }
+
+    def stays(name):
+        rows = last_run(shop).read("trigger_members").to_pylist()
+        return {(row["customer_id"], row["entered_at"], row["left_at"]) for row in rows if row["journey"] == name}
+
+    save(shop, {"b": inner, "a": AllOf((few, SegmentRule("b")))}, FIRST_CUTOFF)
+    let_enter("first", FIRST_CUTOFF)
+    history = [run(0, 1)]
+    save(shop, {"a": AllOf(())}, FIRST_CUTOFF)
+    history += [run(1, 2)]
+    save(shop, {"b": Not(AllOf(())), "a": AllOf((few, SegmentRule("b")))}, FIRST_CUTOFF)
+    history += [run(2, 3)]
+    save(shop, {"b": inner}, FIRST_CUTOFF)
+    let_enter("second", FIRST_CUTOFF)
+    history += [run(3, 3)]
+    assert stays("first") == {stay[1:] for stay in recomputed(history)} != set()
+    assert len({entered_at for _, entered_at, _ in stays("first")}) > 1
+    assert stays("second") == {stay[1:] for stay in stays_of(shop) if stay[0] == "a" and stay[3] is None} != set()
     shop.close()

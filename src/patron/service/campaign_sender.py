@@ -7,6 +7,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from patron.service.due_process import DueProcess
+from patron.storage.outreach.approved_terms import approved_zone
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 
@@ -27,8 +28,8 @@ class CampaignSender(DueProcess):
 
     def is_due(self, now: datetime) -> bool:
         """Whether a campaign has something to do: to send, to end, or receipts that come after its end."""
-        zone = ZoneInfo(self.shop.settings.shop.time_zone)
-        live = [one for one in CAMPAIGN.all_saved_in(self.shop.store) if _is_live(one, now, zone)]
+        saved = CAMPAIGN.all_saved_in(self.shop.store)
+        live = [one for one in saved if _is_live(one, now, approved_zone(self.shop, one))]
         signature = tuple((one.name, one.steps[-1].entry) for one in live)
         is_changed, self._signature = signature != self._signature, signature
         return bool(live) and (is_changed or self._next_at is None or now >= self._next_at)

@@ -26,7 +26,6 @@ from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.runs.snapshot import Snapshot
-from patron.storage.segments.segment_definitions import definitions
 from patron.storage.settings import Settings, load_settings
 from patron.storage.store.store import RUNS, Store
 from patron.storage.workspace.layout import LAYOUT_VERSION
@@ -63,6 +62,7 @@ from patron.storage.workspace.workspace_store import (
 )
 
 if TYPE_CHECKING:
+    from patron.segments.segment_rules import Rule
     from patron.storage.duck_engine import DuckEngine
     from patron.storage.lake.lake import Lake
     from patron.storage.runs.stage_view import StageView
@@ -101,6 +101,8 @@ class Shop:
 
     cutoff: datetime | None = None
     """Cutoff of the past run that somebody looks back at; nothing that became known later is read."""
+    segment_rules: Mapping[str, "Rule"] | None = None
+    """Rules of segments as they were approved (`approved_terms.shop_as_approved`); None: the newest ones."""
 
     def __init__(
         self, identity: WorkspaceIdentity, settings: Settings, policy: Policy, store: Store, audit_head: AuditHeadFile
@@ -153,11 +155,7 @@ class Shop:
             require_layout_1(folder, settings)
         if identity is None or identity.layout < LAYOUT_VERSION:
             if not upgrade:
-                raise OlderWorkspace(
-                    LEFT_BY_OLDER,
-                    where=str(folder),
-                    todo=UPGRADE_THEN_LOOK,
-                )
+                raise OlderWorkspace(LEFT_BY_OLDER, where=str(folder), todo=UPGRADE_THEN_LOOK)
             identity = upgrade_layout(folder, settings, wait_seconds=wait)
         require_parts(folder, settings)
         policy = Policy.load(folder / POLICY_FILE)
@@ -260,7 +258,6 @@ class Shop:
             run_before=self._run_before(run.as_of),
             is_retraining=is_retraining,
             withdrawn=withdrawn_runs(self.store),
-            segments=definitions(self.store),
             copies=self._copies,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})

@@ -35,6 +35,7 @@ WRITES = (
     "stage_values",
     "segment_fields",
     "segment_members",
+    "trigger_members",
     "personas",
     "persona_traits",
 )

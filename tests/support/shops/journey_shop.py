@@ -9,7 +9,8 @@ from tests.support.shops.campaign_shop import AT, customer_of
 
 from patron.collect.loader import load_events
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
-from patron.schema.tables import BY_NAME, SEGMENT_FIELDS, SEGMENT_MEMBERS
+from patron.schema.tables import BY_NAME, SEGMENT_FIELDS, SEGMENT_MEMBERS, TRIGGER_MEMBERS
+from patron.storage.outreach.approved_terms import segment_triggers
 from patron.storage.outreach.campaign_tables import JOURNEY_ENTRIES, MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.store.store import RUNS
@@ -118,18 +119,30 @@ def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def finish_run(shop, as_of, people, members=(), stage="active"):
-    """A finished run that knows these people, with `members` those who are in the segment "leaving" from then on."""
+def finish_run(shop, as_of, people, members=(), stage="active", **fields_of):
+    """A finished run that knows these people, with `members` those who are in the segment "leaving" from then on.
+
+    They have lapsed; the others are at a stage. More fields of people are told as value_decile={person: 3}.
+    """
     run_id = f"run-{as_of:%Y%m%d%H%M}"
     ids = [customer_of(shop, person) for person in people]
+    stages = {customer_of(shop, member): "lapsed" for member in members}
     fields = [
-        {"run_id": run_id, "customer_id": identifier, "as_of": as_of, "lifecycle_stage": stage} for identifier in ids
+        {"run_id": run_id, "customer_id": one, "as_of": as_of, "lifecycle_stage": stages.get(one, stage)}
+        | {name: values[person] for name, values in fields_of.items()}
+        for one, person in zip(ids, people, strict=True)
     ]
     shop.lake.append(SEGMENT_FIELDS, pa.Table.from_pylist(fields, schema=SEGMENT_FIELDS.schema()))
     stays = [
         {"segment": "leaving", "customer_id": customer_of(shop, member), "entered_at": as_of} for member in members
     ]
     shop.lake.append(SEGMENT_MEMBERS, pa.Table.from_pylist(stays, schema=SEGMENT_MEMBERS.schema()))
+    of_triggers = [
+        {"journey": trigger.journey, "approval": trigger.approval, **{k: v for k, v in stay.items() if k != "segment"}}
+        for trigger in segment_triggers(shop.store)
+        for stay in stays
+    ]
+    shop.lake.append(TRIGGER_MEMBERS, pa.Table.from_pylist(of_triggers, schema=TRIGGER_MEMBERS.schema()))
     versions = {name: shop.lake.version(BY_NAME[name]) for name in BY_NAME if name != "events"}
     row = {"run_id": run_id, "as_of": as_of, "finished_at": as_of, "seconds": 1.0, "seed": 0, "policy_version": "x"}
     with shop.store.begin() as connection:

@@ -9,6 +9,7 @@ from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.outreach.channels import CONFIGURABLE
 from patron.storage.outreach.channel_section import ChannelSection
+from patron.storage.outreach.pending_approvals import SETTINGS_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 
 
@@ -37,6 +38,8 @@ class WorkspaceSettings:
     quiet_hours: tuple[str, ...]
     caps: tuple[tuple[int, int], ...]
     """Most messages per customer, and within how many days."""
+    awaiting: tuple[PendingApproval, ...]
+    """Approved campaigns and journeys that go on by earlier settings until they are approved again."""
 
 
 @operation(Right(Action.READ, Area.SETTINGS), "GET /api/settings")
@@ -53,6 +56,7 @@ def workspace_settings(shop: Shop) -> WorkspaceSettings:
         channels=channels,
         quiet_hours=messages.quiet_hours,
         caps=caps,
+        awaiting=pending_approvals(shop, sections=SETTINGS_SECTIONS),
     )
 
 

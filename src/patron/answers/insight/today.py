@@ -30,6 +30,7 @@ from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.pending_approvals import pending_approval
 from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.answer_cache import AnswerCache
@@ -196,7 +197,7 @@ def _of_run(items: RunItems, actor: Actor) -> Iterator[TodayItem]:
 
 
 def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
-    """Plans that wait for the reader, who has not written them."""
+    """Plans that wait for the reader, who has not written them, and what changed since others were approved."""
     if not actor.may(Action.APPROVE, Area.CAMPAIGNS):
         return
     for kind, saved in _newest_versions(shop):
@@ -210,6 +211,14 @@ def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
                 since=at,
                 name=saved.name,
                 details={"by": saved.saved_by},
+            )
+        elif (pending := pending_approval(shop, saved)) and (pending.changes or pending.held):
+            yield TodayItem(
+                f"{kind}_reapproval",
+                f"/{kind}s/{saved.name}/approval",
+                value_cents=_planned_cents(saved),
+                since=saved.steps[-1].taken_at,
+                name=saved.name,
             )
 
 

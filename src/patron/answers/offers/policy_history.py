@@ -1,7 +1,7 @@
 """The policy in force as text, proposals to change it, and what was in force before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from patron.storage.models.model_decisions import utc
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.policy_changes import PolicyChange, policy_changes
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_files import POLICY_FILE
 
@@ -45,6 +46,8 @@ class PolicyProposal:
     """Whether it is open, and policy.toml was changed since it was made."""
     preview: Mapping[str, Any] | None
     """What the next run would do with it; None before it was computed."""
+    awaiting: tuple[PendingApproval, ...] = ()
+    """Of one proposal: approved campaigns and journeys that go on without it until they are approved again."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,11 @@ def open_proposal_count(shop: Shop) -> int:
 
 @operation(READ_OFFERS, "GET /api/policy/proposals/{number}")
 def policy_proposal(shop: Shop, number: ProposalNumber) -> PolicyProposal:
-    """One proposal."""
-    return _proposal_of(shop, _row(shop, number))
+    """One proposal, and the approved campaigns and journeys that would go on without it."""
+    row = _row(shop, number)
+    policy = _read(row["content"]) if row["state"] == PROPOSED else None
+    awaiting = pending_approvals(shop, policy=policy, sections=POLICY_SECTIONS)
+    return replace(_proposal_of(shop, row), awaiting=awaiting if row["state"] in {PROPOSED, APPROVED} else ())
 
 
 def proposal_texts(shop: Shop, number: int) -> ProposalTexts:

@@ -15,6 +15,7 @@ from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGNS, MESSAGES
 from patron.storage.outreach.outreach_counts import message_counts, receipt_counts, row_counts
+from patron.storage.outreach.pending_approvals import PendingApproval, pending_approval
 from patron.storage.outreach.versioned_drafts import SavedVersion, TakenStep, VersionedDrafts
 from patron.storage.runs.jobs import MAX_JOBS, TRIAL, Job, newest_jobs
 from patron.storage.shop import Shop
@@ -22,6 +23,9 @@ from patron.storage.shop import Shop
 SENT = ("sent", "unknown")
 TOTALS_OF_STEPS = {
     "planned": ("run_id", "message_count", "holdout_count", "policy_version"),
+    "approved": ("policy_version",),
+    "reapproved": ("policy_version",),
+    "pinned": (),
     "measured": ("run_id", "until", "learned"),
 }
 """What is shown of the details of a step; the whole plan and result are shown once, as those of today."""
@@ -104,6 +108,8 @@ class DraftDetail:
     """The newest plan; NULL before one."""
     result: Mapping[str, Any] | None
     """The newest result that was kept; NULL before one."""
+    pending: PendingApproval | None
+    """What changed since it was approved and waits for an approval; NULL where it follows all there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,7 @@ def shared_detail(shop: Shop, saved: SavedVersion[Any]) -> Mapping[str, Any]:
         "receipts": receipt_counts(shop.store, saved.name),
         "plan": details_of(saved.last("planned")),
         "result": details_of(saved.last("measured")),
+        "pending": pending_approval(shop, saved),
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.storage.offers.policy import Policy, policy_notice
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, PendingApproval, pending_approvals
 from patron.storage.shop import Shop
 
 
@@ -18,6 +19,8 @@ class CheckedPolicy:
     """Sections that differ from the policy in force."""
     losing_offers: tuple[str, ...]
     """Offers whose discount takes all the margin."""
+    awaiting: tuple[PendingApproval, ...]
+    """Approved campaigns and journeys that would go on without it until they are approved again."""
 
 
 def check_policy(shop: Shop, path: Path) -> CheckedPolicy:
@@ -27,4 +30,5 @@ def check_policy(shop: Shop, path: Path) -> CheckedPolicy:
     changed = tuple(name for name in becomes if becomes[name] != was[name])
     margin = shop.settings.shop.margin_share
     losing = tuple(offer.id for offer in policy.offers if offer.takes_all_margin(margin))
-    return CheckedPolicy(policy, policy_notice(path), changed, losing)
+    awaiting = pending_approvals(shop, policy=policy, sections=POLICY_SECTIONS)
+    return CheckedPolicy(policy, policy_notice(path), changed, losing, awaiting)

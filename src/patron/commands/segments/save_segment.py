@@ -18,6 +18,7 @@ from patron.schema.errors import BadSegment
 from patron.schema.json_texts import parse_json
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
+from patron.storage.outreach.pending_approvals import PendingApproval, pending_approvals
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
 from patron.storage.segments.segment_query import read_rule
 
@@ -68,6 +69,13 @@ class SavedVersion:
 
     name: str
     version: int
+    awaiting: tuple[PendingApproval, ...]
+    """Approved campaigns and journeys that go on by an earlier rule of it until they are approved again."""
+
+    @classmethod
+    def of(cls, context: RequestContext, name: str, version: int) -> "SavedVersion":
+        """The version, and what does not follow it yet."""
+        return cls(name, version, pending_approvals(context.shop, sections=("segments",), name=name))
 
 
 def read_segment_file(path: Path) -> Mapping[str, Any]:
@@ -112,7 +120,8 @@ def save_segment(context: RequestContext, content: object, *, where: str = "segm
     name = texts.pop("name")
     refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
-        return SavedVersion(name, save_definition(connection, name, rule, saved_by=context.by, at=context.now, **texts))
+        version = save_definition(connection, name, rule, saved_by=context.by, at=context.now, **texts)
+    return SavedVersion.of(context, name, version)
 
 
 @operation(ACT_ON_SEGMENTS, "PUT /api/segments/{name}", name_field="saved_by")
@@ -129,7 +138,8 @@ def restore_segment(context: RequestContext, name: str, version: int) -> SavedVe
     """Save a version with the rule and folder of an earlier one. Raises NotFound, BadSegment, NotAllowed."""
     refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
-        return SavedVersion(name, restore_definition(connection, name, version, saved_by=context.by, at=context.now))
+        newest = restore_definition(connection, name, version, saved_by=context.by, at=context.now)
+    return SavedVersion.of(context, name, newest)
 
 
 @operation(ACT_ON_SEGMENTS, audit=AuditAction.SEGMENT_DELETED)

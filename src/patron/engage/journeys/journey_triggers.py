@@ -13,7 +13,7 @@ from patron.engage.journeys.journey_fold import TriggerMatch
 from patron.engage.journeys.journey_steps import event_names
 from patron.schema.table_definition import TEXT
 from patron.segments.segment_rules import SegmentRule
-from patron.segments.segment_sql import END_OF_TIME, segment_query
+from patron.segments.segment_sql import END_OF_TIME, SegmentQuery, segment_query
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import SEGMENT_DEFINITIONS
@@ -39,6 +39,8 @@ class OpenJourney:
     open_since: datetime
     """When it was started or resumed: what happened before makes nobody enter."""
     end_at: datetime | None
+    approval: int = 0
+    """Step of its life since which the rules of its trigger count (`approved_terms.trigger_approval`)."""
 
     def is_open_at(self, at: datetime) -> bool:
         """Whether what happens at a time may make customers enter."""
@@ -120,18 +122,32 @@ def segment_matches(
 ) -> tuple[list[TriggerMatch], str]:
     """Who became a member of a journey's segment by the runs after a cutoff; without one, every member.
 
+    The rules are those that were approved: the snapshot is one of the shop as approved.
     At most so many of those whose ids come after some characters, and the characters after which others follow; ''
     where nobody does. Who became one and left again between runs is not among them.
     """
     trigger = one.journey.trigger
     if not isinstance(trigger, SegmentTrigger):
         return [], ""
-    is_new = f" and entered_at > {timestamp(max(since, first_cutoff(snapshot, trigger.enters)))}" if since else ""
-    rows = snapshot.query(
-        "select customer_id, entered_at from segment_members where segment = $segment and left_at is null"
-        f"{is_new} and customer_id >= $after order by customer_id limit {most}",
-        {"segment": trigger.enters, "after": after},
-    )
+    stays = "select * from trigger_members where journey = $journey and approval = $approval and left_at is null"
+    of = {"journey": one.name, "approval": one.approval, "after": after}
+    if since:
+        newer = timestamp(max(since, first_cutoff(snapshot, trigger.enters)))
+        rows = snapshot.query(
+            f"select customer_id, entered_at from ({stays}) s where entered_at > {newer} and customer_id >= $after"
+            f" order by customer_id limit {most}",
+            of,
+        )
+    else:
+        query = segment_query(SegmentRule(trigger.enters), snapshot_scope(snapshot))
+        entered_at = f"coalesce(s.entered_at, {timestamp(snapshot.run.as_of)})"
+        rows = query_members(
+            snapshot,
+            SegmentQuery(query.sql, {**query.parameters, **of}, query.tags),
+            f"select m.customer_id, {entered_at} as entered_at from members m"
+            f" left join ({stays}) s on s.customer_id = m.customer_id"
+            f" where m.customer_id >= $after order by m.customer_id limit {most}",
+        )
     ids = rows["customer_id"].to_pylist()
     tokens, times = user_tokens(snapshot, ids), rows["entered_at"].to_pylist()
     matches = [

@@ -1,6 +1,6 @@
 """Campaigns and journeys in the reader's words: what can be known of them, what was learned, and what to distrust."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -10,9 +10,13 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.policy_texts import change_rows
 from patron.interfaces.i18n.refusal_texts import refusal_text
+from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.interfaces.i18n.translations import Words
 from patron.schema.sentences import Text
+from patron.storage.offers.policy_changes import PolicyChange
+from patron.storage.outreach.approved_terms import TermsChange
 
 SHOWN_OTHERWISE = ("finding.takes_days", "finding.takes_years")
 """Findings that a page says together with what the holdout can show."""
@@ -61,6 +65,27 @@ class EngagementTexts:
         if days < DAYS_OF_YEARS:
             return self.texts("detect.days", count=self.formats.count(ceil(days)))
         return self.texts("detect.years", count=self.formats.count(days / 365))
+
+    def terms(self, changes: Iterable[TermsChange], names: dict[str, str], rules: RuleTexts) -> list[Change]:
+        """What is not as it was approved: what it is, as approved and as it is now; `names` are those of offers."""
+        return [self._term(change, names, rules) for change in changes]
+
+    def _term(self, change: TermsChange, names: dict[str, str], rules: RuleTexts) -> Change:
+        section, name, key = change.section, change.name, change.key
+        if section == "segments":
+            old, new = (one and rules.sentence(one["rule"]) for one in (change.before, change.after))
+            return self.texts("terms.segment", name=name), old, new
+        if section not in {"channels", "shop"}:
+            policy = PolicyChange(section, name, key, change.before, change.after)
+            return change_rows([policy], names, self.texts, self.formats)[0]
+        old, new = (None if one is None else str(one) for one in (change.before, change.after))
+        if section == "shop":
+            return self.texts(f"terms.{key}"), old, new
+        channel = self.texts.code("channel", name)
+        if not key:
+            old, new = (one and ", ".join(one.values()) for one in (change.before, change.after))
+            return self.texts("terms.channel", channel=channel), old, new
+        return self.texts("terms.of_channel", channel=channel, setting=key), old, new
 
     def learned(self, result: Mapping[str, Any]) -> str:
         """What a result says of the effect, in a sentence."""

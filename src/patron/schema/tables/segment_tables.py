@@ -50,3 +50,18 @@ SEGMENT_MEMBERS = Table(
     sorted_by=("segment", "customer_id"),
     is_for_people=True,
 )
+TRIGGER_MEMBERS = Table(
+    "trigger_members",
+    "one row per journey that new members of a segment enter, customer and stay, by the rules that were approved",
+    ("journey", "approval", "customer_id", "entered_at"),
+    (
+        of("journey", TEXT, "name of the journey"),
+        of("approval", INT, "step of the journey's life that approved the rules"),
+        CUSTOMER,
+        of("entered_at", TIME, "cutoff of the run that first had the customer in the segment"),
+        maybe("left_at", TIME, "cutoff of the run that no longer had; NULL while the stay lasts"),
+    ),
+    checks=("left_at is null or left_at > entered_at",),
+    sorted_by=("journey", "approval", "customer_id"),
+    is_for_people=True,
+)

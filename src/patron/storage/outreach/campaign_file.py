@@ -151,6 +151,16 @@ class Campaign(DraftFile):
         return self
 
     @property
+    def segments(self) -> frozenset[str]:
+        """Segments that it names: its audience, and whom it excludes."""
+        return frozenset({self.segment, *self.exclude})
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channel by which it sends."""
+        return (self.channel,)
+
+    @property
     def budget_cents(self) -> int:
         """The budget in whole cents."""
         return round(self.budget * 100)

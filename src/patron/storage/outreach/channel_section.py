@@ -1,6 +1,7 @@
 """What every section [channels.NAME] of patron.toml answers."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,15 @@ class ChannelSection(BaseModel):
     """Settings that name the file of a secret, with the variable that may hold it instead, if any."""
     HIDDEN: ClassVar[tuple[str, ...]] = ()
     """Other settings that no page shows."""
+
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+    """Settings that customers see in a message: it keeps those that were approved."""
+    PROVIDER: ClassVar[tuple[str, ...]] = ()
+    """Settings that say who takes messages from whom: while they are not those that were approved, nothing is sent."""
+
+    def provider_terms(self, folder: Path) -> dict[str, str]:  # noqa: ARG002 - a provider may be described in a file
+        """What an approval pins of who takes the messages; `folder` is the workspace."""
+        return {name: getattr(self, name) for name in self.PROVIDER}
 
     @property
     def is_configured(self) -> bool:

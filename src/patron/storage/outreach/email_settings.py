@@ -72,6 +72,8 @@ class EmailSettings(ChannelSection):
 
     SECRETS: ClassVar[Mapping[str, str]] = {"password_file": "PATRON_EMAIL_PASSWORD", "dkim_key_file": ""}
     HIDDEN: ClassVar[tuple[str, ...]] = ("user",)
+    SHOWN: ClassVar[tuple[str, ...]] = ("from_name", "reply_to")
+    PROVIDER: ClassVar[tuple[str, ...]] = ("host", "from_address")
 
     @property
     def is_configured(self) -> bool:

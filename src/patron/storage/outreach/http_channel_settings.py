@@ -79,6 +79,7 @@ class WebhookSettings(HttpChannelSettings):
     """File with the secrets that sign, one a line, within the workspace or absolute; else PATRON_WEBHOOK_SECRET."""
 
     SECRETS: ClassVar[Mapping[str, str]] = {"secret_file": "PATRON_WEBHOOK_SECRET"}
+    PROVIDER: ClassVar[tuple[str, ...]] = ("url",)
 
     @property
     def is_configured(self) -> bool:
@@ -118,6 +119,7 @@ class WebPushSettings(HttpChannelSettings):
     """Page that a notification opens when its text has no link; empty: none."""
 
     SECRETS: ClassVar[Mapping[str, str]] = {"key_file": ""}
+    SHOWN: ClassVar[tuple[str, ...]] = ("click_url",)
 
     @property
     def is_configured(self) -> bool:

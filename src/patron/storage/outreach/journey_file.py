@@ -281,6 +281,11 @@ class Journey(DraftFile):
         return tuple(sorted({step.channel or self.channel for step in self.steps if isinstance(step, Send)}))
 
     @property
+    def offers(self) -> tuple[str, ...]:
+        """Offers that its messages have, by id."""
+        return tuple(sorted({step.offer for step in self.steps if isinstance(step, Send) and step.offer}))
+
+    @property
     def budget(self) -> float:
         """What it may cost in a month, in the shop's currency."""
         return self.monthly_budget

@@ -1,6 +1,10 @@
 """Settings of channels whose provider is described in a file, such as [channels.sms]."""
 
+import hashlib
+import json
 import re
+import tomllib
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import field_validator
@@ -38,6 +42,15 @@ class ProviderSettings(HttpChannelSettings):
     def server(self) -> str:
         """The same: it names the server."""
         return self.provider_file
+
+    def provider_terms(self, folder: Path) -> dict[str, str]:
+        """A hash of what the file says: its place, comments and layout do not change it."""
+        try:
+            content = (folder / self.provider_file).read_text(encoding="utf-8")
+            description = json.dumps(tomllib.loads(content), sort_keys=True, default=str)
+        except (OSError, ValueError):  # why: the channel itself says what is wrong with it
+            description = ""
+        return {"provider_file": hashlib.sha256(description.encode()).hexdigest()[:12]}
 
     def secret_places(self, channel: str) -> dict[str, tuple[str, str]]:
         """The secrets that have files; each may be in a variable of the channel's instead."""

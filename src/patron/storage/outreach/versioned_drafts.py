@@ -6,7 +6,7 @@ next to its file (CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables,
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -56,6 +56,8 @@ STATES = (DRAFT, PLANNED, APPROVED, RUNNING, PAUSED, WITHDRAWN, ENDED, MEASURED)
 IS_OVER = (WITHDRAWN, ENDED, MEASURED)
 BEFORE = ""
 """Stands for the state that a campaign was in before it was paused."""
+SAME = "same"
+"""Stands for the state that it is in already."""
 MAX_CHARACTERS = 300
 IN_ONE_QUERY = 500
 
@@ -79,6 +81,8 @@ STEPS: Mapping[str, Step] = {
     "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, SAVE_OTHER_NAME),
     "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, PAUSE_FIRST),
     "approved": Step((PLANNED,), APPROVED, ONLY_PLANNED),
+    "reapproved": Step((APPROVED, RUNNING, PAUSED), SAME, ONLY_APPROVED),
+    "pinned": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), SAME, OVER_ALREADY),
     "started": Step((APPROVED,), RUNNING, ONLY_APPROVED),
     "paused": Step((APPROVED, RUNNING), PAUSED, ONLY_SENDS),
     "resumed": Step((PAUSED,), BEFORE, ONLY_PAUSED),
@@ -86,7 +90,13 @@ STEPS: Mapping[str, Step] = {
     "ended": Step((APPROVED, RUNNING, PAUSED), ENDED, ONLY_ENDS),
     "measured": Step((ENDED, MEASURED, WITHDRAWN), MEASURED, MEASURED_AFTER_END),
 }
-"""The only transitions there are; a save of the first version makes the draft."""
+"""The only transitions there are; a save of the first version makes the draft.
+
+reapproved: what changed since the approval counts from now on; pinned: Patron recorded what an approval of an earlier
+version of Patron was given for.
+"""
+STEPS_WITH_TERMS = ("approved", "reapproved", "pinned")
+"""Steps whose details have the terms under which a version is sent."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,17 @@ class SavedVersion(Generic[Content]):
     def last(self, step: str) -> TakenStep | None:
         """The last such step of any version; None without one."""
         return next((one for one in reversed(self.steps) if one.step == step), None)
+
+    def approval(self, version: int | None = None) -> TakenStep | None:
+        """The last step that approved a version, by default this one, and says under which terms it is sent."""
+        of = self.version if version is None else version
+        taken = (one for one in reversed(self.steps) if one.version == of and one.step in STEPS_WITH_TERMS)
+        return next(taken, None)
+
+    def approval_entry(self, version: int | None = None) -> int:
+        """Number of that step; 0 without one."""
+        approval = self.approval(version)
+        return approval.entry if approval else 0
 
 
 @dataclass(frozen=True)
@@ -243,6 +264,16 @@ class VersionedDrafts(Generic[Content]):
                 return current
             return self.take_step(connection, saved.name, step, saved.version, by, at.astimezone(UTC))
 
+    def pin(
+        self, connection: sa.Connection, name: str, version: int, by: str, at: datetime, details: Mapping[str, Any]
+    ) -> None:
+        """Record the terms of a version, not only the newest one, that was approved without them."""
+        lock_campaigns(connection)
+        saved = replace(self.saved(connection, name), version=version)
+        approval = saved.approval()
+        if approval is not None and "terms" not in approval.details:
+            _append(connection, saved, "pinned", by, at.astimezone(UTC), details)
+
     def require(self, saved: SavedVersion[Any], step: str) -> None:
         """Raise the kind's problem where the state does not allow a step."""
         rule = STEPS[step]
@@ -330,6 +361,8 @@ def state_after(steps: tuple[TakenStep, ...]) -> str:
     state, before = DRAFT, DRAFT
     for step in steps:
         after = STEPS[step.step].leads_to
+        if after == SAME:
+            continue
         if after == PAUSED:
             before = state
         state = before if after == BEFORE else after

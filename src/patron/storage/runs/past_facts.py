@@ -88,11 +88,11 @@ def _sessions(cutoff: str, rows: Rows) -> str:
     return f"select * from ({rows('sessions')}) where ended_at < {cutoff}"
 
 
-def _segment_members(cutoff: str, rows: Rows) -> str:
+def _stays(table: str, cutoff: str, rows: Rows) -> str:
     """Stays that had begun; one that ended later lasts."""
     return f"""
 select * replace (case when left_at <= {cutoff} then left_at end as left_at)
-from ({rows("segment_members")}) where entered_at <= {cutoff}"""
+from ({rows(table)}) where entered_at <= {cutoff}"""
 
 
 CHANGED_LATER: Mapping[str, Callable[[str, Rows], str]] = {
@@ -102,5 +102,6 @@ CHANGED_LATER: Mapping[str, Callable[[str, Rows], str]] = {
     "promotions": _promotions,
     "sessions": _sessions,
     "customers": _customers,
-    "segment_members": _segment_members,
+    "segment_members": partial(_stays, "segment_members"),
+    "trigger_members": partial(_stays, "trigger_members"),
 }

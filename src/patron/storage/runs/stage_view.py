@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,10 @@ from patron.storage.lake.lake_amendment import Amender
 from patron.storage.models.model_decisions import ModelDecision
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.withdrawals import TABLES_OF_DECISIONS
+from patron.storage.outreach.approved_terms import SegmentTriggerTerms, segment_triggers
 from patron.storage.runs.pinned_tables import LAST, PinnedTables, TableCopies, select_sql, with_ctes, without_runs
 from patron.storage.runs.runs import CompletedRun, Run
-from patron.storage.segments.segment_definitions import SegmentDefinition
+from patron.storage.segments.segment_definitions import SegmentDefinition, definitions
 from patron.storage.settings import Settings
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import METADATA, Store
@@ -62,8 +64,6 @@ class WorkspaceParts:
     """Whether somebody wants every model to be trained again."""
     withdrawn: Sequence[str] = ()
     """Runs whose decisions were withdrawn: no stage sees what they decided."""
-    segments: Mapping[str, SegmentDefinition] = field(default_factory=dict)
-    """The newest version of every segment, by name."""
     copies: TableCopies | None = None
     """Where a run keeps small tables that its steps read."""
 
@@ -107,13 +107,11 @@ class StageView:
         """The completed run of the latest cutoff before this one's; None where there is none."""
         self.is_retraining = workspace.is_retraining
         """Whether somebody wants every model to be trained again."""
-        self.segments = workspace.segments
-        """The newest version of every segment, by name."""
         self.declared_store = DeclaredStore(
             workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
         )
         """The tables of the store that the stage declared."""
-        self._lake, self._engine = workspace.lake, workspace.engine
+        self._lake, self._engine, self._store = workspace.lake, workspace.engine, workspace.store
         self._tables = PinnedTables(
             workspace.lake,
             workspace.engine,
@@ -126,6 +124,16 @@ class StageView:
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
         self._facts: dict[str, Any] = {}
+
+    @cached_property
+    def segments(self) -> Mapping[str, SegmentDefinition]:
+        """The newest version of every segment, by name."""
+        return definitions(self._store)
+
+    @cached_property
+    def triggers(self) -> Sequence[SegmentTriggerTerms]:
+        """Segments whose new members enter a journey, by the rules that were approved."""
+        return segment_triggers(self._store)
 
     def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the stage's tables and the Arrow tables given by name."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,9 +46,11 @@ class SegmentDefinition:
     note: str
 
 
-def definitions(store: Store) -> dict[str, SegmentDefinition]:
-    """The newest version of every segment, by name, in order of the names."""
+def definitions(store: Store, *, at: datetime | None = None) -> dict[str, SegmentDefinition]:
+    """The newest version of every segment, or that of a time, by name, in order of the names."""
     chosen = sa.select(SEGMENT_DEFINITIONS).order_by(SEGMENT_DEFINITIONS.c.name, SEGMENT_DEFINITIONS.c.version)
+    if at is not None:
+        chosen = chosen.where(SEGMENT_DEFINITIONS.c.saved_at <= at.astimezone(UTC))
     with store.begin() as connection:
         rows = connection.execute(chosen).mappings().all()
     return {row["name"]: _definition(row) for row in rows}
@@ -72,17 +74,18 @@ def history(store: Store, name: str) -> tuple[SegmentDefinition, ...]:
 def segments_within(store: Store, name: str) -> frozenset[str]:
     """A segment and those that it is made of, by their newest rules."""
     with store.begin() as connection:
-        return _within(_rules(connection), name)
+        return rules_within(_rules(connection), name)
 
 
 def tags_within(store: Store, name: str) -> frozenset[str]:
     """Tags that a segment, or one that it is made of, names by their newest rules."""
     with store.begin() as connection:
         rules = _rules(connection)
-    return frozenset[str]().union(*(tags_of(rules[one]) for one in _within(rules, name) & rules.keys()))
+    return frozenset[str]().union(*(tags_of(rules[one]) for one in rules_within(rules, name) & rules.keys()))
 
 
-def _within(rules: Mapping[str, Rule], name: str) -> frozenset[str]:
+def rules_within(rules: Mapping[str, Rule], name: str) -> frozenset[str]:
+    """A segment and those that it is made of, by these rules."""
     within, waiting = {name}, [name]
     while waiting:
         rule = rules.get(waiting.pop())

@@ -1,6 +1,7 @@
 """Members of segments, computed from the tables of a run and the events: what stages, answers and commands share."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from patron.storage.shop import Snapshot
 from patron.storage.store.store import Store
 
 if TYPE_CHECKING:
+    from patron.storage.outreach.approved_terms import SegmentTriggerTerms
     from patron.storage.runs.stage_view import StageView
 
 COMPUTED_FIELDS = "computed_segment_fields"
@@ -59,8 +61,10 @@ def count(snapshot: Snapshot, rule: Rule, *, at: datetime | None = None) -> int:
 
 
 def snapshot_scope(snapshot: Snapshot, *, at: datetime | None = None) -> SegmentScope:
-    """What rules are compiled for in a completed run, with the newest rules of all segments."""
-    rules = {name: one.rule for name, one in definitions(snapshot.store).items()}
+    """What rules are compiled for in a completed run, with the newest rules of all segments, or the approved ones."""
+    rules = snapshot.shop.segment_rules
+    if rules is None:
+        rules = {name: one.rule for name, one in definitions(snapshot.store).items()}
     fields_table = SEGMENT_FIELDS.name if _has_fields(snapshot) else COMPUTED_FIELDS
     return _scope(snapshot, rules, at or snapshot.run.as_of, fields_table)
 
@@ -68,6 +72,11 @@ def snapshot_scope(snapshot: Snapshot, *, at: datetime | None = None) -> Segment
 def stage_scope(view: "StageView") -> SegmentScope:
     """What rules are compiled for within a run that wrote its `segment_fields`."""
     return _scope(view, {name: one.rule for name, one in view.segments.items()}, view.run.as_of, SEGMENT_FIELDS.name)
+
+
+def trigger_scope(view: "StageView", trigger: "SegmentTriggerTerms") -> SegmentScope:
+    """The same with the rules that were approved with a journey."""
+    return replace(stage_scope(view), rules=trigger.rules, purpose_of=trigger.consent.purpose)
 
 
 def _scope(view: "Snapshot | StageView", rules: Mapping[str, Rule], at: datetime, fields_table: str) -> SegmentScope:

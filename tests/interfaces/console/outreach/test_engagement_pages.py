@@ -20,6 +20,8 @@ from patron.commands.outreach.campaigns.try_campaign import (
     TrialFigures,
     try_saved_campaign,
 )
+from patron.commands.outreach.journeys.plan_journey import plan_journey
+from patron.commands.outreach.journeys.save_journey import save_journey
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
@@ -27,7 +29,7 @@ from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_use
 from patron.schema.errors import BadCampaign
 from patron.service.jobs import carry_out
 from patron.storage.outreach.campaign_tables import MESSAGES
-from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.runs.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
@@ -299,3 +301,31 @@ def test_a_message_of_unknown_outcome_is_settled_on_the_page_of_its_campaign(cli
     assert again.status_code in {401, 403, 422}, "a program needs a secret key, and it is settled already"
     with made_shop.store.begin() as connection:
         connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.campaign == "unsettled"))
+
+
+def test_pages_say_what_changed_since_an_approval_and_another_person_approves_it(client, made_shop):
+    save_segment(client, name="pinned")
+    name, now = "pinned cart", datetime.now(UTC)
+    steps = [{"do": "send", "template": {"en": {"subject": "Hi", "body": BODY, "format": "html"}}}]
+    content = {"name": name, "trigger": {"event": "Product Added", "segment": "pinned"}, "steps": steps}
+    content |= {"topic": "offers", "monthly_budget": 50.0, "channel": "file"}
+    save_journey(RequestContext.from_name(made_shop, "Ann", now=now), Journey.of(content, where="test"))
+    plan_journey(RequestContext.from_name(made_shop, "Ann", now=now), name)
+    approve(RequestContext.from_name(made_shop, "Bo", now=now), JOURNEY, name)
+    path = f"/journeys/{name}"
+    assert "Changed since the approval" not in client.get(f"{path}?lang=en").text
+    save_segment(client, of="pinned", name="pinned", rule=json.dumps({"all": []}))
+    segment = client.get("/segments/pinned").text
+    assert ('href="/journeys/pinned%20cart/approval"' in segment, "earlier rule" in segment) == (True, True)
+    page = client.get(path).text
+    assert ("Changed since the approval" in page, "Rule of the segment “pinned”" in page) == (True, True)
+    assert "You changed a segment" in client.get(f"{path}/approval").text
+    chinese = client.get(f"{path}/approval?lang=zh_CN").text
+    assert ("批准之后的变更" in chinese, "分群“pinned”的规则" in chinese) == (True, True)
+    refused = client.post(f"{path}/approve", data={"version": "1"})
+    assert (refused.status_code, "不能自行批准" in refused.text) == (422, True)
+    pending = client.get(f"/api{path}").json()["pending"]
+    assert [(one["section"], one["name"]) for one in pending["changes"]] == [("segments", "pinned")]
+    approve(RequestContext.from_name(made_shop, "Bo", now=datetime.now(UTC)), JOURNEY, name, terms=pending["digest"])
+    assert "Changed since the approval" not in client.get(f"{path}?lang=en").text
+    assert "Changes approved" in client.get(f"{path}/history?lang=en").text

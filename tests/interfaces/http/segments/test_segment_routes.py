@@ -29,7 +29,11 @@ def test_a_segment_is_saved_listed_and_shown(client, made_shop):
     assert client.put("/api/segments/new ones", json=body).status_code == 401
     assert client.put("/api/segments/new ones", json=body, headers=key(made_shop, "read")).status_code == 403
     secret = key(made_shop, "secret")
-    assert client.put("/api/segments/new ones", json=body, headers=secret).json() == {"name": "new ones", "version": 1}
+    assert client.put("/api/segments/new ones", json=body, headers=secret).json() == {
+        "name": "new ones",
+        "version": 1,
+        "awaiting": [],
+    }
     [line] = [one for one in client.get("/api/segments").json() if one["name"] == "new ones"]
     detail = client.get("/api/segments/new ones").json()
     counted = client.post("/api/segments/count", json={"rule": NEW}).json()

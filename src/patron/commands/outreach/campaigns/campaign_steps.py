@@ -18,14 +18,20 @@ from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
+from patron.storage.outreach.approved_terms import Terms, changed_terms, digest_of, terms_today
+from patron.storage.outreach.journey_file import Journey
+from patron.storage.outreach.pending_approvals import pending_approval, terms_to_approve
 from patron.storage.outreach.versioned_drafts import (
     LOOK_THEN_REPEAT,
+    PAUSE_FIRST,
+    PLANNED,
     VERSION_NOT_NEWEST,
     Content,
     SavedVersion,
     VersionedDrafts,
     person,
 )
+from patron.storage.segments.segment_definitions import history as segment_history
 from patron.storage.shop import Shop
 
 APPROVE_OWN = Sentence("approve_own", "{author} wrote version {version} of {name!r} and cannot approve it")
@@ -46,9 +52,22 @@ APPROVE_BY_KEY = Sentence(
 APPROVE_IN_CONSOLE = Sentence(
     "approve_in_console", "Approve it in the console, or by a key that a person made in Settings."
 )
+APPROVE_OWN_RULE = Sentence(
+    "approve_own_rule", "{author} changed the segment {segment!r}, which {name!r} uses, and cannot approve it"
+)
+PLAN_OUTDATED = Sentence("plan_outdated", "{names} changed since {name!r} was planned")
+PLAN_ANEW = Sentence("plan_anew", "Plan it again, and look at what that changes: `patron {kind} plan`.")
+TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what {name!r} would be sent under changed since you looked at it")
+RECIPIENTS_CHOSEN = Sentence("recipients_chosen", "{name!r} was planned by earlier rules of {names}")
 
+APPROVALS = ("approved", "reapproved")
+"""Steps by which a person approves."""
 MAX_REASON_LENGTH = 300
 Reason = Annotated[str, Field(max_length=MAX_REASON_LENGTH)]
+ApprovedTerms = Annotated[
+    str,
+    Field(max_length=64, description="`digest` of the `pending` approval that was looked at; refused after a change."),
+]
 ApprovedVersion = Annotated[
     int | None, Field(ge=1, description="Version that is approved; refused where another one was saved since.")
 ]
@@ -66,21 +85,74 @@ def save(
 
 
 def approve(
-    context: RequestContext, kind: VersionedDrafts[Content], name: str, *, version: int | None = None
+    context: RequestContext, kind: VersionedDrafts[Content], name: str, *, version: int | None = None, terms: str = ""
 ) -> SavedVersion[Content]:
-    """Approve the plan of the newest version of a campaign or a journey; `version` says which that is.
+    """Approve the plan of the newest version of a campaign or a journey, or what changed since it was approved.
 
-    Raises the kind's problem where another version was saved since, unless surely another person approves than its
-    author or the budget is below the policy's `approval_free_below`, for one that is over, and in a wrong state.
+    `version` says which version that is, and `terms` the digest of what changed. The step has the terms under which it
+    is sent from then on (`approved_terms`).
+    Raises the kind's problem where another version was saved since or something else changed, unless surely another
+    person approves than who wrote version and rules or the budget is below the policy's `approval_free_below`, for one
+    that is over, and in a wrong state.
     """
-    saved = kind.saved_in(context.shop.store, name)
+    shop = context.shop
+    shop.reload_settings()
+    saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
-    if saved.content.budget >= context.shop.policy.campaigns.approval_free_below:
+    if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(context.by))
-    require_not_over(context.shop, kind, saved, context.now)
-    plan = saved.last("planned")
-    details = {"policy_version": plan.details.get("policy_version", "")} if plan else {}
-    return record_step(context, kind, saved, "approved", details=details)
+        _require_no_own_rule(shop, kind, saved, context.by)
+    require_not_over(shop, kind, saved, context.now)
+    if terms and terms != digest_of(terms_to_approve(saved, terms_today(shop, saved.content))):
+        raise kind.problem(TERMS_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
+    pending = pending_approval(shop, saved)
+    if pending is None:
+        kind.require(saved, "approved")
+        plan, planned = saved.last("planned"), _planned_terms(shop, kind, saved)
+        version_of = plan.details.get("policy_version", "") if plan else ""
+        details = {"policy_version": version_of, "terms": planned}
+        return record_step(context, kind, saved, "approved", details=details)
+    if not (pending.changes or pending.held):
+        names = ", ".join(change.name for change in pending.unplanned)
+        raise kind.problem(RECIPIENTS_CHOSEN(name=name, names=names), where="segment", todo=PAUSE_FIRST)
+    pinned = terms_to_approve(saved, terms_today(shop, saved.content))
+    details = {"policy_version": shop.policy.version, "terms": pinned}
+    return record_step(context, kind, saved, "reapproved", details=details)
+
+
+def _planned_terms(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any]) -> Terms:
+    """The terms of the plan; today's of one made before plans had any. Raises the kind's problem where they changed."""
+    plan, today = saved.last("planned"), terms_today(shop, saved.content)
+    planned = plan.details.get("terms", today) if plan else today
+    require_same_terms(kind, saved, planned, today)
+    return planned
+
+
+def require_same_terms(kind: VersionedDrafts[Any], saved: SavedVersion[Any], before: Terms, after: Terms) -> None:
+    """Raise the kind's problem where what decides who is sent what changed since a plan was begun."""
+    if changes := changed_terms(before, after):
+        names = ", ".join(dict.fromkeys(change.name or f"[{change.section}]" for change in changes))
+        what, todo = PLAN_OUTDATED(name=saved.name, names=names), PLAN_ANEW(kind=kind.kind)
+        raise kind.problem(what, where=kind.kind, todo=todo)
+
+
+def rule_authors(shop: Shop, saved: SavedVersion[Any]) -> dict[str, str]:
+    """Who changed the segments that one uses since its version was saved or approved; their segment by author."""
+    approved = [one.taken_at for one in saved.steps if one.step in APPROVALS and one.version == saved.version]
+    if approved and saved.state != PLANNED and not isinstance(saved.content, Journey):
+        return {}  # why: its plan has chosen whom it writes to
+    since = max(approved, default=saved.saved_at)
+    within = terms_today(shop, saved.content)["segments"]
+    changes = (one for name in within for one in segment_history(shop.store, name))
+    return {one.saved_by: one.name for one in changes if one.saved_at > since}
+
+
+def _require_no_own_rule(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any], by: str) -> None:
+    """Raise the kind's problem unless surely another person approves than who changed a segment since."""
+    for author, segment in rule_authors(shop, saved).items():
+        if not is_second_person(by, author):
+            what = APPROVE_OWN_RULE(author=author, segment=segment, name=saved.name)
+            raise kind.problem(what, where="--as", todo=ASK_OTHER_APPROVER)
 
 
 def _require_second_person(kind: VersionedDrafts[Any], saved: SavedVersion[Any], by: str) -> None:
@@ -204,9 +276,11 @@ def life_operations(kind: VersionedDrafts[Any]) -> tuple[Callable[..., VersionSt
     def after(context: RequestContext, name: str, taken: str, reason: str = "") -> VersionState:
         return VersionState.from_version(take_step(context, kind, name, taken, reason=reason))
 
-    def approve_version(context: RequestContext, name: DraftName, version: ApprovedVersion = None) -> VersionState:
-        """Approve a plan; the author of the version cannot."""
-        return VersionState.from_version(approve(context, kind, name, version=version))
+    def approve_version(
+        context: RequestContext, name: DraftName, version: ApprovedVersion = None, terms: ApprovedTerms = ""
+    ) -> VersionState:
+        """Approve a plan, or what changed since it was approved; the author cannot."""
+        return VersionState.from_version(approve(context, kind, name, version=version, terms=terms))
 
     def pause(context: RequestContext, name: DraftName, reason: Reason = "") -> VersionState:
         """Stop sending for now."""

@@ -21,7 +21,7 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
     past_outcomes,
 )
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
-from patron.commands.outreach.campaigns.campaign_steps import record_step
+from patron.commands.outreach.campaigns.campaign_steps import record_step, require_same_terms
 from patron.decide.campaign_selection import CampaignSelection
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -30,6 +30,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.schema.errors import BadCampaign
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
+from patron.storage.outreach.approved_terms import terms_today
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.versioned_drafts import person
 from patron.storage.workspace.workspace_lock import WorkspaceLock
@@ -122,10 +123,13 @@ def plan_campaign(context: RequestContext, name: DraftName) -> CampaignPlan:
     with WorkspaceLock(context.shop.folder / PLAN_LOCK_FILE).hold(timeout_seconds=context.shop.wait_seconds):
         saved = CAMPAIGN.saved_in(context.shop.store, name)
         CAMPAIGN.require(saved, "planned")
+        context.shop.reload_settings()
+        terms = terms_today(context.shop, saved.content)
         draft = CampaignDraft.of(context.shop, saved, now=context.now)
         plan, rows = _plan(draft, by=context.by, now=context.now)
+        require_same_terms(CAMPAIGN, saved, terms, terms_today(context.shop, saved.content))
         write_assignments(context.shop.store, name, saved.version, rows, draft.stored, context.now)
-        details, messages = msgspec.to_builtins(plan), plan.message_count
+        details, messages = msgspec.to_builtins(plan) | {"terms": terms}, plan.message_count
         record_step(context, CAMPAIGN, saved, "planned", details=details, messages=messages)
     return plan
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from patron.collect.inbox.compaction import load_inbox
 from patron.commands.outreach.journeys.fold_journey_events import JourneyEventProcessor
@@ -59,6 +60,7 @@ def advance_journeys(
     with _hold_journeys_lock(shop):
         now, troubles = clock(), list[PatronError]()
         live = start_journeys(shop, now)
+        troubles += live.held.values()
         _settle(shop)
         if not live.saved:
             _store_events(shop, now)
@@ -71,8 +73,7 @@ def advance_journeys(
         if not is_heard and _is_due(shop, live, now):  # why: of who just entered an order may wait there, too
             load_inbox(shop)
             has_more = _fold(shop, live, now, troubles)
-        by_name = channel or (lambda name: channel_of(shop, name, clock=clock))
-        _send(shop, live, now, (by_name, clock, should_stop), troubles)
+        _send(shop, live, now, (channel, clock, should_stop), troubles)
         _take_steps(shop, live, now, troubles)
         _store_events(shop, now)
         with shop.store.begin() as connection:
@@ -112,7 +113,7 @@ def _take_steps(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[Pa
             if not entries:
                 break
             customer_of = customers_of_entries(snapshot, entries) if has_branches(journey) else {}
-            branches = JourneyBranches(shop, live.version, customer_of)
+            branches = JourneyBranches(live.shop_of, live.version, customer_of)
             moved = [advance_clock(entry, journey, now + INSTANT, branches.holds) for entry in entries]
             with shop.store.begin() as connection:
                 write_entries(connection, [one for one, before in zip(moved, entries, strict=True) if one != before])
@@ -123,14 +124,15 @@ def _send(
     shop: Shop,
     live: LiveJourneys,
     now: datetime,
-    means: tuple[ChannelByName, Clock, Callable[[], bool]],
+    means: tuple[ChannelByName | None, Clock, Callable[[], bool]],
     troubles: list[PatronError],
 ) -> None:
     """Send what is due of every journey that runs."""
-    running = {one.name: one.journey for one in live.running()}
+    saved, running = {one.name: one for one in live.saved}, {one.name for one in live.running()}
     with shop.store.begin() as connection:
         groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in running]
-    heard_at, clock = means[1](), means[1]
+    channel, clock, should_stop = means
+    heard_at = clock()
     for name, version, place in groups:
         journey = live.version(name, version)
         if not isinstance(journey.steps[place], Send):
@@ -140,8 +142,10 @@ def _send(
             load_inbox(shop)
             _fold(shop, live, heard_at, troubles)
         try:
-            mailing = JourneyMailing.of(shop, journey, version, place, newest=running[name])
-            JourneySend(shop, journey, mailing, *means).send(now)
+            approved = live.require_sendable(name, version)
+            mailing = JourneyMailing.of(approved, journey, version, place, newest=saved[name])
+            by_name = channel or partial(channel_of, approved, clock=clock)
+            JourneySend(approved, journey, mailing, by_name, clock, should_stop).send(now)
         except PatronError as error:
             troubles.append(error)
 

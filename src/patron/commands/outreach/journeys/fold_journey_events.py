@@ -114,7 +114,7 @@ class JourneyEventProcessor:
                 fresh = [row for row in rows if row["is_fresh"]]
                 for one in running:
                     with self._keep_trouble():
-                        things += event_matches(self.shop, one, fresh)
+                        things += event_matches(self.live.shop_of(one.name, one.version), one, fresh)
                 for customer in {row["customer_id"] for row in rows}:
                     things += by_product.pop(customer, [])
                 yield things
@@ -178,7 +178,8 @@ class JourneyEventProcessor:
                 continue
             since, after = datetime.fromisoformat(before) if before else None, earlier.get(one.name, "")
             with self._keep_trouble():
-                entering, after = segment_matches(snapshot, one, since, self.now, after=after)
+                approved = replace(snapshot, shop=self.live.shop_of(one.name, one.version))
+                entering, after = segment_matches(approved, one, since, self.now, after=after)
                 matches += self._without_leavers(one, snapshot.run.as_of, entering)
                 members_after |= {one.name: after} if after else {}
         # why: what a pause cut off goes on afterwards
@@ -255,7 +256,7 @@ class JourneyEventProcessor:
                 holdouts[key] = arm_of(*key, share) == HOLDOUT
             return holdouts[key]
 
-        branches, changed = JourneyBranches(self.shop, self.live.version, customer_of), list[Entry]()
+        branches, changed = JourneyBranches(self.live.shop_of, self.live.version, customer_of), list[Entry]()
         for customer in customers:
             occurrences, matches = grouped[customer]
             if matches or any(one.is_active for one in entries[customer]):

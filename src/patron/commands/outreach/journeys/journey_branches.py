@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from patron.engage.journeys.journey_steps import Entry
-from patron.schema.errors import BadSegment
+from patron.schema.errors import BadSegment, PatronError, SettingsError
 from patron.schema.table_definition import TEXT
 from patron.segments.segment_sql import memberships_query
 from patron.storage.outreach.journey_file import Branch, Journey
@@ -18,11 +18,12 @@ from patron.storage.shop import Shop
 class JourneyBranches:
     """Verdicts of branches for some customers."""
 
-    shop: Shop
+    shop_of: Callable[[str, int], Shop]
+    """The shop as it was when a version was approved."""
     versions: Callable[[str, int], Journey]
     customer_of: Mapping[str, str]
     """Customer, as the last run knows them, of the ids that entries have."""
-    troubles: list[BadSegment] = field(default_factory=list)
+    troubles: list[PatronError] = field(default_factory=list)
     _members: dict[tuple[str, int], Mapping[int, Collection[str]] | None] = field(default_factory=dict)
 
     def holds(self, entry: Entry, place: int) -> bool | None:
@@ -30,20 +31,20 @@ class JourneyBranches:
         key = (entry.journey, entry.version)
         if key not in self._members:
             try:
-                self._members[key] = self._evaluate(self.versions(*key))
-            except BadSegment as error:
+                self._members[key] = self._evaluate(self.shop_of(*key), self.versions(*key))
+            except (BadSegment, SettingsError) as error:
                 self._members[key] = None
                 self.troubles.append(error)
         members = self._members[key]
         return None if members is None else self.customer_of.get(entry.customer_id, entry.customer_id) in members[place]
 
-    def _evaluate(self, journey: Journey) -> Mapping[int, Collection[str]]:
+    def _evaluate(self, shop: Shop, journey: Journey) -> Mapping[int, Collection[str]]:
         """Customers for whom the rule of each branch holds, by its place; before any run nobody."""
         steps = {place: step for place, step in enumerate(journey.steps) if isinstance(step, Branch)}
-        snapshot = self.shop.snapshot()
+        snapshot = shop.snapshot()
         if snapshot is None:
             return {place: set() for place in steps}
-        rules = [read_rule(step.rule, snapshot, self.shop.store, where=journey.name) for step in steps.values()]
+        rules = [read_rule(step.rule, snapshot, shop.store, where=journey.name) for step in steps.values()]
         wanted = pa.array(sorted(set(self.customer_of.values())), TEXT)
         rows = query_members(
             snapshot,

@@ -15,7 +15,7 @@ from patron.engage.send_eligibility import Allowance
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
 from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
-from patron.storage.outreach.versioned_drafts import RUNNING
+from patron.storage.outreach.versioned_drafts import RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
 
@@ -35,15 +35,17 @@ class JourneyMailing(Mailing):
     """When the journey is over; None for never."""
 
     @classmethod
-    def of(cls, shop: Shop, journey: Journey, version: int, place: int, *, newest: Journey) -> "JourneyMailing":
+    def of(
+        cls, shop: Shop, journey: Journey, version: int, place: int, *, newest: SavedVersion[Journey]
+    ) -> "JourneyMailing":
         """The messages of a step of a version; budget and end are those of the newest version."""
         step = journey.steps[place]
         if not isinstance(step, Send):
             raise TypeError(f"step {place} sends nothing")
         return cls(
             *(journey.name, step.channel or journey.channel, journey.topic, step.template, version),
-            *(place, journey.step_id(place), step.within_hours, step.offer),
-            *(newest.monthly_budget_cents, newest.end_at(ZoneInfo(shop.settings.shop.time_zone))),
+            *(newest.approval_entry(version), place, journey.step_id(place), step.within_hours, step.offer),
+            *(newest.content.monthly_budget_cents, newest.end_at(ZoneInfo(shop.settings.shop.time_zone))),
         )
 
     def due(self, entry: Entry, attempt_count: int, cost_cents: float = 0.0) -> DueMessage:
@@ -78,8 +80,10 @@ class JourneyMailing(Mailing):
         return period_allowance(shop, at, self.budget_cents - spent)
 
     def is_open(self, connection: sa.Connection, at: datetime) -> bool:
-        """Whether the journey is running, before its end; older versions go on."""
-        return JOURNEY.saved(connection, self.name).state == RUNNING and (self.end is None or at < self.end)
+        """Whether the journey is running, before its end, under the same terms; older versions go on."""
+        saved = JOURNEY.saved(connection, self.name)
+        is_open = saved.state == RUNNING and (self.end is None or at < self.end)
+        return is_open and saved.approval_entry(self.version) == self.approval
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose entry is still at the step."""

@@ -1,6 +1,6 @@
 """Journeys that are under way, and the steps of their life that time takes: they start, and they end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from patron.engage.journeys.journey_entries import active_entries, write_entries
 from patron.engage.journeys.journey_steps import leave
 from patron.engage.journeys.journey_triggers import OpenJourney
+from patron.schema.errors import PatronError
 from patron.schema.outreach.journey_states import OVER, WITHDRAWN
+from patron.storage.outreach.approved_terms import (
+    approved_zone,
+    held_problem,
+    pin_earlier_approvals,
+    shop_as_approved,
+    terms_of,
+    trigger_approval,
+)
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.versioned_drafts import APPROVED, IS_OVER, PAUSED, RUNNING, SavedVersion
@@ -32,7 +41,10 @@ class LiveJourneys:
     """Those on which customers are on their way, paused ones among them."""
     started: frozenset[str] = frozenset()
     """Names of those that started for the first time."""
+    held: Mapping[str, PatronError] = field(default_factory=dict)
+    """Why nobody enters a journey and nothing of it is sent, by name: what was approved cannot be kept up."""
     _versions: dict[tuple[str, int], Journey] = field(default_factory=dict)
+    _shops: dict[tuple[str, int], Shop] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -41,18 +53,33 @@ class LiveJourneys:
 
     def running(self) -> list[OpenJourney]:
         """Those that customers may enter, and that send."""
-        zone = ZoneInfo(self.shop.settings.shop.time_zone)
         return [
             OpenJourney(
-                one.name, one.content, version=one.version, open_since=_open_since(one, zone), end_at=one.end_at(zone)
+                one.name,
+                one.content,
+                version=one.version,
+                open_since=_open_since(one, approved_zone(self.shop, one)),
+                end_at=one.end_at(approved_zone(self.shop, one)),
+                approval=trigger_approval(one),
             )
             for one in self.saved
-            if one.state == RUNNING
+            if one.state == RUNNING and one.name not in self.held
         ]
 
-    def newest(self, name: str) -> Journey:
-        """The newest version of a journey."""
-        return next(one.content for one in self.saved if one.name == name)
+    def shop_of(self, name: str, version: int) -> Shop:
+        """The shop as it was when a version of a journey was approved. Raises SettingsError."""
+        key = (name, version)
+        if key not in self._shops:
+            terms = terms_of(next(one for one in self.saved if one.name == name), version)
+            self._shops[key] = self.shop if terms is None else shop_as_approved(self.shop, terms)
+        return self._shops[key]
+
+    def require_sendable(self, name: str, version: int) -> Shop:
+        """The shop as a version is sent. Raises BadJourney where what was approved cannot be kept up, SettingsError."""
+        saved = next(one for one in self.saved if one.name == name)
+        if problem := held_problem(self.shop, JOURNEY, saved, version):
+            raise problem
+        return self.shop_of(name, version)
 
     def version(self, name: str, version: int) -> Journey:
         """A version of a journey."""
@@ -65,13 +92,15 @@ class LiveJourneys:
 
 def start_journeys(shop: Shop, now: datetime) -> LiveJourneys:
     """Start what is approved and due, end what is over, and return the journeys that are under way then."""
-    zone = ZoneInfo(shop.settings.shop.time_zone)
     under_way = []
     started = set()
+    held = dict[str, PatronError]()
     for saved in JOURNEY.all_saved_in(shop.store):
         if saved.state in IS_OVER:
             _exit_entries(shop, saved.name, WITHDRAWN if saved.state == IS_WITHDRAWN else OVER, now)
             continue
+        saved = pin_earlier_approvals(shop, saved, by=SENDER, at=now)  # noqa: PLW2901 - the same journey, one step on
+        zone = approved_zone(shop, saved)
         start = saved.content.start_at(zone)
         end = saved.content.end_at(zone)
         is_new = saved.last("started") is None
@@ -85,7 +114,9 @@ def start_journeys(shop: Shop, now: datetime) -> LiveJourneys:
             started |= {saved.name} if is_new and saved.state == RUNNING else set()
         if saved.last("started") is not None:
             under_way.append(saved)
-    return LiveJourneys(shop, under_way, frozenset(started))
+            if saved.state == RUNNING and (problem := held_problem(shop, JOURNEY, saved)):
+                held[saved.name] = problem
+    return LiveJourneys(shop, under_way, frozenset(started), held)
 
 
 def _step(shop: Shop, saved: SavedVersion[Journey], step: str, now: datetime) -> SavedVersion[Journey]:

@@ -23,7 +23,7 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
 )
 from patron.commands.outreach.campaigns.campaign_learning import GainFactor
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of
-from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over
+from patron.commands.outreach.campaigns.campaign_steps import record_step, require_not_over, require_same_terms
 from patron.commands.outreach.channels.channel_checks import set_up_problems
 from patron.commands.outreach.journeys.journey_replay import SimulatedPath, replay
 from patron.commands.outreach.journeys.save_journey import require_known_names
@@ -38,6 +38,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.schema.numbers import Numbers
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
+from patron.storage.outreach.approved_terms import terms_today
 from patron.storage.outreach.journey_file import JOURNEY, Journey, SegmentTrigger, Send
 from patron.storage.outreach.versioned_drafts import SavedVersion, person
 from patron.storage.runs.last_run import last_run
@@ -159,10 +160,13 @@ def plan_journey(context: RequestContext, name: DraftName) -> JourneyPlan:
     saved = JOURNEY.saved_in(context.shop.store, name)
     JOURNEY.require(saved, "planned")
     require_not_over(context.shop, JOURNEY, saved, context.now)
+    context.shop.reload_settings()
+    terms = terms_today(context.shop, saved.content)
     snapshot = last_run(context.shop)
     require_known_names(context.shop, snapshot, saved.content)
     plan = _plan(context.shop, snapshot, saved, by=context.by, now=context.now)
-    record_step(context, JOURNEY, saved, "planned", details=msgspec.to_builtins(plan))
+    require_same_terms(JOURNEY, saved, terms, terms_today(context.shop, saved.content))
+    record_step(context, JOURNEY, saved, "planned", details=msgspec.to_builtins(plan) | {"terms": terms})
     return plan
 
 

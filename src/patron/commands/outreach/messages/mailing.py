@@ -34,6 +34,8 @@ class Mailing(ABC):
     """Templates by language."""
     version: int
     """Version of the campaign or journey that is sent."""
+    approval: int
+    """Step of its life that approved it, and under which terms."""
 
     @abstractmethod
     def message_id(self, due: DueMessage) -> str:
@@ -90,9 +92,10 @@ class CampaignMailing(Mailing):
 
     @classmethod
     def of(cls, shop: Shop, saved: SavedVersion[Campaign]) -> "CampaignMailing":
-        """The messages of a version of a campaign."""
+        """The messages of a version of a campaign; the shop is as it was approved."""
         campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         parts = (campaign.name, campaign.channel, campaign.topic, campaign.template, saved.version)
+        parts = (*parts, saved.approval_entry())
         return cls(*parts, campaign.end_at(zone), campaign.budget_cents)
 
     def message_id(self, due: DueMessage) -> str:
@@ -108,9 +111,10 @@ class CampaignMailing(Mailing):
         return period_allowance(shop, at, self.budget_cents - campaigns_spent_cents(shop.store, campaign=self.name))
 
     def is_open(self, connection: sa.Connection, at: datetime) -> bool:
-        """Whether its newest version is this one, and approved or running, before its end."""
+        """Whether its newest version is this one, and approved or running under the same terms, before its end."""
         saved = CAMPAIGN.saved(connection, self.name)
-        return saved.state in {APPROVED, RUNNING} and saved.version == self.version and at < self.end
+        is_same = saved.version == self.version and saved.approval_entry() == self.approval
+        return is_same and saved.state in {APPROVED, RUNNING} and at < self.end
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cached_property
 
 import sqlalchemy as sa
 
@@ -35,6 +35,13 @@ from patron.schema.errors import BadCampaign, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.progress import Progress, silent
 from patron.schema.sentences import Sentence
+from patron.storage.outreach.approved_terms import (
+    approved_zone,
+    held_problem,
+    pin_earlier_approvals,
+    shop_as_approved,
+    terms_of,
+)
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.outreach.versioned_drafts import APPROVED, ENDED, MEASURED, RUNNING, SavedVersion, state_in_words
@@ -109,11 +116,10 @@ def send_campaign(
         saved = CAMPAIGN.saved_in(context.shop.store, name)
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
+            saved = pin_earlier_approvals(context.shop, saved, by=SENDER, at=context.time())
             if context.time() >= _start(context.shop, saved):
-                way = channel or channel_of(context.shop, saved.content.channel, clock=context.time)
-                _Sending(context.shop, saved, way, context.time, context.by or SENDER, is_early).send(
-                    progress, should_stop
-                )
+                sending = _Sending(context.shop, saved, channel, context.time, context.by or SENDER, is_early)
+                sending.send(progress, should_stop)
         load_message_events(context.shop, name, now=context.time())
         return summary_of(context.shop, name)
 
@@ -152,10 +158,17 @@ def send_until_done(  # noqa: PLR0913 - what a send consists of
 
 
 def preview_send(shop: Shop, name: str, *, now: datetime, is_early: bool = False) -> SendSummary:
-    """Count what would be sent now, and what would not and why; writes nothing. Raises NotFound, BadTemplate."""
+    """Count what would be sent now, and what would not and why; writes nothing.
+
+    Raises NotFound, BadTemplate, BadCampaign where what was approved cannot be kept up.
+    """
     saved = CAMPAIGN.saved_in(shop.store, name)
     before = summary_of(shop, name, is_sent_elsewhere=_is_sent_elsewhere(shop, name))
-    checker = MessageChecker.of(shop, CampaignMailing.of(shop, saved), now)
+    terms = terms_of(saved)
+    if terms and (problem := held_problem(shop, CAMPAIGN, saved)):
+        raise problem
+    approved = shop_as_approved(shop, terms) if terms else shop
+    checker = MessageChecker.of(approved, CampaignMailing.of(approved, saved), now)
     by_reason: dict[str, int] = {}
     later = {"quiet_hours": 0, "capped": 0}
     for due in _due(shop, saved, lambda: now, is_early=is_early):
@@ -209,14 +222,20 @@ class _Sending:
 
     shop: Shop
     saved: SavedVersion[Campaign]
-    channel: Channel
+    channel: Channel | None
+    """By which it is sent; None: the one that is set up."""
     clock: Clock
     by: str
     is_early: bool
 
     def send(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        """Send what is due, and end the campaign once nothing is left or its time is over."""
+        """Send what is due, and end the campaign once nothing is left or its time is over.
+
+        Raises BadCampaign where what was approved cannot be kept up: nothing is sent until it is approved again.
+        """
         if self.clock() < self._mailing.end:
+            if problem := held_problem(self.shop, CAMPAIGN, self.saved):
+                raise problem
             self._step("started", APPROVED)
             self._send_due(progress, should_stop)
         if self.clock() >= self._mailing.end:
@@ -228,19 +247,26 @@ class _Sending:
         if is_done and (self.clock() >= self._mailing.end or not is_open):
             self._step("ended", RUNNING, APPROVED)
 
-    @property
+    @cached_property
+    def _approved(self) -> Shop:
+        """The shop as it was when the campaign was approved."""
+        terms = terms_of(self.saved)
+        return shop_as_approved(self.shop, terms) if terms else self.shop
+
+    @cached_property
     def _mailing(self) -> CampaignMailing:
-        return CampaignMailing.of(self.shop, self.saved)
+        return CampaignMailing.of(self._approved, self.saved)
 
     def _send_due(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
-        checker = MessageChecker.of(self.shop, self._mailing, self.clock())
+        channel = self.channel or channel_of(self._approved, self._mailing.channel, clock=self.clock)
+        checker = MessageChecker.of(self._approved, self._mailing, self.clock())
         total = summary_of(self.shop, self.saved.name).waiting_count
         done = reported = 0
         while True:
             before = done
             for due in _due(self.shop, self.saved, self.clock, is_early=self.is_early):
-                checker.allowance = checker.mailing.allowance(self.shop, self.clock())
-                for written_count in hand_over(checker, self.channel, due, self.clock, should_stop):
+                checker.allowance = checker.mailing.allowance(self._approved, self.clock())
+                for written_count in hand_over(checker, channel, due, self.clock, should_stop):
                     done += written_count
                     progress("messages", done, max(total, done))
                     if done - reported >= EVENTS_AFTER:
@@ -254,8 +280,8 @@ class _Sending:
 
     def _is_sendable(self) -> bool:
         """Whether it is still to be sent: nobody paused, withdrew or changed it, and its time is not over."""
-        now = CAMPAIGN.saved_in(self.shop.store, self.saved.name)
-        return now.state == RUNNING and now.version == self.saved.version and self.clock() < self._mailing.end
+        with self.shop.store.begin() as connection:
+            return self._mailing.is_open(connection, self.clock())
 
     def _step(self, step: str, *states: str) -> None:
         """Take a step unless the campaign's state is another one by now."""
@@ -303,7 +329,7 @@ def _require_sendable(saved: SavedVersion[Campaign]) -> None:
 
 
 def _start(shop: Shop, saved: SavedVersion[Campaign]) -> datetime:
-    return saved.content.start_at(ZoneInfo(shop.settings.shop.time_zone)).astimezone(UTC)
+    return saved.content.start_at(approved_zone(shop, saved)).astimezone(UTC)
 
 
 def _is_sent_elsewhere(shop: Shop, name: str) -> bool:

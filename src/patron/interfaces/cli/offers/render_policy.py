@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
+from patron.interfaces.cli.outreach.render_campaigns import show_awaiting
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.policy_texts import policy_sentences
 from patron.interfaces.i18n.translations import Words, words
@@ -29,7 +30,7 @@ def show_policy(policy: "Policy", shop: "ShopSettings", locale: str | None, *, j
 def show_check(checked: "CheckedPolicy", shop: "ShopSettings", locale: str | None, *, json: bool) -> None:
     """Show that a policy file is valid, and what it changes."""
     if json:
-        fields = {name: getattr(checked, name) for name in ("notice", "changed_sections", "losing_offers")}
+        fields = {name: getattr(checked, name) for name in ("notice", "changed_sections", "losing_offers", "awaiting")}
         output.as_json({"version": checked.policy.version} | fields)
         return
     texts, _ = _language(shop, locale)
@@ -40,6 +41,7 @@ def show_check(checked: "CheckedPolicy", shop: "ShopSettings", locale: str | Non
     output.say(texts("policy.changes", sections=changed) if changed else texts("policy.same"))
     for offer in checked.losing_offers:
         output.say(texts("policy.losing_offer", offer=offer))
+    show_awaiting(checked.awaiting, "The policy is not the approved one")
 
 
 def show_trial(trial: "PolicyTrial", shop: "ShopSettings", locale: str | None, *, json: bool) -> None:

@@ -15,13 +15,23 @@ Version = Annotated[
     int | None,
     typer.Option(min=1, help="Version that is approved (default: the newest); refused if there is a newer one."),
 ]
+Terms = Annotated[
+    str,
+    typer.Option(help="Digest of the changes that are approved, from `show --json`; refused if there are newer ones."),
+]
 Reason = Annotated[str, typer.Option(help="Why, in a few words; no personal data.")]
 
 
 def approve(
-    name: Name, by: SystemUser = "", version: Version = None, workspace: Workspace = HERE, *, json: AsJson = False
+    name: Name,
+    by: SystemUser = "",
+    version: Version = None,
+    terms: Terms = "",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
 ) -> None:
-    """Approve the plan of a campaign, so that it is sent when it is due; its author cannot.
+    """Approve the plan of a campaign, so that it is sent when it is due, or what changed since; its author cannot.
 
     Example: patron campaign approve "win back" --as "B. Kim" --version 2 --workspace shop
     """
@@ -30,7 +40,7 @@ def approve(
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    saved = campaign_steps.approve(command_context(shop, by), CAMPAIGN, name, version=version)
+    saved = campaign_steps.approve(command_context(shop, by), CAMPAIGN, name, version=version, terms=terms)
     show_state("campaign", saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.content.start} on.")

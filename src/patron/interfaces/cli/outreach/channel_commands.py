@@ -42,9 +42,12 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     Example: patron channels list --workspace shop
     """
     from patron.commands.outreach.channels.channel_checks import check_channels
+    from patron.interfaces.cli.outreach.render_campaigns import show_awaiting
+    from patron.storage.outreach.pending_approvals import SETTINGS_SECTIONS, pending_approvals
     from patron.storage.shop import Shop
 
-    states = check_channels(Shop.open(workspace), clock_at=datetime.now(UTC))
+    shop = Shop.open(workspace)
+    states = check_channels(shop, clock_at=datetime.now(UTC))
     if json:
         output.as_json(states)
         return
@@ -59,6 +62,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:
             output.say(f"  - {problem}")
+    show_awaiting(pending_approvals(shop, sections=SETTINGS_SECTIONS), "Settings are not the approved ones")
 
 
 @channels.command("test")

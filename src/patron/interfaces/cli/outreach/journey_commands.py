@@ -8,7 +8,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
-from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Version, show_state
+from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Terms, Version, show_state
 
 Name = Annotated[str, typer.Argument(help="Name of the journey.")]
 
@@ -130,9 +130,15 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
 
 @journey.command()
 def approve(
-    name: Name, by: SystemUser = "", version: Version = None, workspace: Workspace = HERE, *, json: AsJson = False
+    name: Name,
+    by: SystemUser = "",
+    version: Version = None,
+    terms: Terms = "",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
 ) -> None:
-    """Approve the plan of a journey, so that customers enter it; its author cannot.
+    """Approve the plan of a journey, so that customers enter it, or what changed since; its author cannot.
 
     Example: patron journey approve "abandoned cart" --as "B. Kim" --version 2 --workspace shop
     """
@@ -143,7 +149,7 @@ def approve(
     shop = Shop.open(workspace)
     show_state(
         "journey",
-        campaign_steps.approve(command_context(shop, by), JOURNEY, name, version=version),
+        campaign_steps.approve(command_context(shop, by), JOURNEY, name, version=version, terms=terms),
         json=json,
     )
     if not json:

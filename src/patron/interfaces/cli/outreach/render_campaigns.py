@@ -1,11 +1,13 @@
 """Campaigns as text: the list, one of them, its plan, its result, its trial; and what journeys print alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from json import dumps
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.schema.outreach.message_states import MESSAGE_REASONS
+from patron.schema.sentences import JOINT
 
 if TYPE_CHECKING:
     from patron.answers.outreach.campaign_list import CampaignDetail, CampaignLine, DraftDetail
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from patron.commands.outreach.campaigns.measure_campaign import CampaignResult
     from patron.commands.outreach.campaigns.plan_campaign import CampaignPlan
     from patron.commands.outreach.campaigns.try_campaign import CampaignTrial
+    from patron.storage.outreach.approved_terms import TermsChange
+    from patron.storage.outreach.pending_approvals import PendingApproval
     from patron.storage.settings import ShopSettings
 
 
@@ -60,8 +64,42 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
     show_history(detail, formats)
 
 
+def show_awaiting(awaiting: "Sequence[PendingApproval]", why: str) -> None:
+    """Print approved campaigns and journeys that do not follow a change before they are approved again."""
+    if awaiting:
+        output.say(f"{why}; these go on as they were approved until they are approved again:")
+    for one in awaiting:
+        held = f" (nothing is sent: {JOINT.join(reason['text'] for reason in one.held)})" if one.held else ""
+        output.say(f'  patron {one.kind} approve "{one.name}"{held}')
+
+
+def _show_pending(pending: "PendingApproval") -> None:
+    """Print what changed since the approval, and what follows."""
+    for reason in pending.held:
+        output.say(f"nothing is sent until it is approved again, or the change undone: {reason['text']}", style="bold")
+    if pending.changes:
+        output.say("changed since the approval, and waits for `approve`:")
+    for change in pending.changes:
+        output.say(f"  {_change(change)}")
+    if pending.unplanned:
+        output.say("changed since it was planned; pause it and plan it again to follow that:")
+    for change in pending.unplanned:
+        output.say(f"  {_change(change)}")
+
+
+def _change(change: "TermsChange") -> str:
+    """A value as it was approved and as it is."""
+    if change.section == "segments":
+        versions = [f"version {one['version']}" if one else "none" for one in (change.before, change.after)]
+        return f"rule of the segment {change.name!r}: {' -> '.join(versions)}"
+    where = ".".join(part for part in (change.section, change.name, change.key) if part)
+    return f"{where}: {dumps(change.before)} -> {dumps(change.after)}"
+
+
 def show_history(detail: "DraftDetail", formats: Formats) -> None:
-    """Print what was sent of a campaign or a journey, what was learned, and its steps with who and when."""
+    """Print what waits, was sent of a campaign or a journey and learned, and its steps with who and when."""
+    if detail.pending:
+        _show_pending(detail.pending)
     if detail.messages:
         output.say("messages: " + ", ".join(f"{count:,} {state}" for state, count in detail.messages.items()))
     for reason, count in detail.skipped.items():

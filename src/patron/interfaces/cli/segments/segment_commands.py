@@ -91,6 +91,7 @@ def save(
     Example: patron segment save segment.toml --as "A. Lee" --workspace shop
     """
     from patron.commands.segments import save_segment
+    from patron.interfaces.cli.outreach.render_campaigns import show_awaiting
     from patron.storage.shop import Shop
 
     if example:
@@ -102,6 +103,8 @@ def save(
     shop = Shop.open(workspace)
     saved = save_segment.save_segment(command_context(shop, name), content, where=str(file))
     output.answer(saved, f"The segment {saved.name!r} is saved as version {saved.version}.", json=json)
+    if not json:
+        show_awaiting(saved.awaiting, "The rule changed")
 
 
 @segment.command()
@@ -188,6 +191,7 @@ def restore(
     Example: patron segment restore "valuable and leaving" 1 --as "A. Lee" --workspace shop
     """
     from patron.commands.segments.save_segment import restore_segment
+    from patron.interfaces.cli.outreach.render_campaigns import show_awaiting
     from patron.storage.shop import Shop
 
     saved = restore_segment(command_context(Shop.open(workspace), author), name, version)
@@ -196,6 +200,8 @@ def restore(
         f"The segment {saved.name!r} has its rule of version {version} again, as version {saved.version}.",
         json=json,
     )
+    if not json:
+        show_awaiting(saved.awaiting, "The rule changed")
 
 
 @segment.command()

@@ -32,6 +32,7 @@ from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
 from patron.schema.errors import BadProposal, NotFound, PatronError
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence, problems_of
+from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, pending_approvals
 from patron.storage.toml_edit import line_of
 
 PREVIEW_LONG = Sentence("preview_long", "the preview took longer than {count} minutes")
@@ -63,6 +64,7 @@ def offers(request: Request) -> Response:
         # why: the first names the version, the last ones the offers, which have a table
         sentences=sentences[1 : len(sentences) - max(len(policy.offers), 1)],
         margin_share=shop.settings.shop.margin_share,
+        awaiting=pending_approvals(shop, sections=POLICY_SECTIONS),
         open_count=open_proposal_count(shop),
     )
 

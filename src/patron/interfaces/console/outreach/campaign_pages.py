@@ -180,7 +180,7 @@ def _facts(request: Request, detail: CampaignDetail) -> Mapping[str, Any]:
     return {
         "rows": list(write.rows(detail.content)),
         "write_content": write,
-        "approval_obstacle": approval_obstacle(request, line.saved_by, line.budget_cents),
+        "approval_obstacle": approval_obstacle(request, CAMPAIGN, line.name),
         "frames": [
             (
                 texts("campaigns.form.language", language=texts.code("language", language)),

@@ -13,11 +13,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from patron.answers.outreach.campaign_list import VersionContent, version_contents
+from patron.answers.segments.saved_segments import segment_names
 from patron.commands.access.actors import is_in_any_hand, is_second_person
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
+from patron.interfaces.console.segments.rule_options import rule_texts
 from patron.interfaces.http.access.access_control import actor_of, context_of, form_of, needs
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
@@ -120,7 +122,9 @@ class DraftPages:
     ) -> Response:
         """One of its pages."""
         console: Console = request.app.state.console
-        detail = self.detail(shop_of(request), name)
+        detail, write = self.detail(shop_of(request), name), engagement_texts(request)
+        pending, names = detail.pending, shop_of(request).policy.offer_names
+        rules = rule_texts(console, console.words(request), segment_names(shop_of(request))) if pending else None
         values = {
             "detail": detail,
             "line": detail.line,
@@ -128,7 +132,9 @@ class DraftPages:
             "kind": self.kind,
             "tab": tab,
             "error": error,
-            "write": engagement_texts(request),
+            "write": write,
+            "pending_rows": write.terms(pending.changes, names, rules) if pending and rules else [],
+            "unplanned_rows": write.terms(pending.unplanned, names, rules) if pending and rules else [],
             "moment_of": datetime.fromisoformat,
             "result": detail.result,
             "may_approve": actor_of(request).may(Action.APPROVE, Area.CAMPAIGNS),
@@ -229,8 +235,9 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
     def approve(request: Request, name: str) -> Response:
         """Approve the version that was looked at."""
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
+        terms = form_of(request).get("terms", "")
         try:
-            campaign_steps.approve(context_of(request), drafts, name, version=version)
+            campaign_steps.approve(context_of(request), drafts, name, version=version, terms=terms)
         except PatronError as error:
             return pages.approval(request, name, error)
         return after(drafts, name, "approved")
@@ -292,13 +299,18 @@ def chosen_version(request: Request, drafts: VersionedDrafts[Any], name: str) ->
     return chosen.content
 
 
-def approval_obstacle(request: Request, saved_by: str, budget_cents: float) -> str:
+def approval_obstacle(request: Request, drafts: VersionedDrafts[Any], name: str) -> str:
     """Text that says why the reader cannot approve a version: nobody can, or somebody else has to; else empty."""
-    if budget_cents / 100 < shop_of(request).policy.campaigns.approval_free_below:
+    shop, reader = shop_of(request), actor_of(request).name
+    saved = drafts.saved_in(shop.store, name)
+    if saved.content.budget < shop.policy.campaigns.approval_free_below:
         return ""
-    if is_in_any_hand(saved_by):
+    if is_in_any_hand(saved.saved_by):
         return "campaigns.needs_author"
-    return "" if is_second_person(actor_of(request).name, saved_by) else "campaigns.needs_other"
+    if not is_second_person(reader, saved.saved_by):
+        return "campaigns.needs_other"
+    authors = campaign_steps.rule_authors(shop, saved)
+    return "" if all(is_second_person(reader, author) for author in authors) else "campaigns.needs_other_rule"
 
 
 def version_steps(versions: Sequence[VersionContent], changes: Any) -> Iterator[VersionStep]:
@@ -310,7 +322,7 @@ def version_steps(versions: Sequence[VersionContent], changes: Any) -> Iterator[
 
 def since_approval(versions: Sequence[VersionContent], steps: Sequence[Any], changes: Any) -> VersionStep:
     """The newest version, and what it changed of the one that was approved last."""
-    approved = next((step.version for step in reversed(steps) if step.step == "approved"), 0)
+    approved = next((step.version for step in reversed(steps) if step.step in campaign_steps.APPROVALS), 0)
     before = next((version for version in versions if version.version == approved), None)
     return VersionStep(versions[0], before, changes(before.content, versions[0].content) if before else ())
 

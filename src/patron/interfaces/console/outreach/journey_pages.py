@@ -137,7 +137,7 @@ def _facts(request: Request, detail: JourneyDetail) -> Mapping[str, Any]:
         "start": start or texts("journeys.start_once"),
         "start_at": start,
         "replayed_days": REPLAYED_DAYS,
-        "approval_obstacle": approval_obstacle(request, detail.line.saved_by, detail.line.monthly_budget_cents),
+        "approval_obstacle": approval_obstacle(request, JOURNEY, name),
         "frames": [
             (
                 f"{texts('journeys.step_number', number=line.number)} · {texts.code('language', language)}",

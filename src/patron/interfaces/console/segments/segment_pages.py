@@ -47,6 +47,7 @@ from patron.schema.access.audit_actions import ExportedList
 from patron.schema.errors import BadSegment, NoRunYet, PatronError
 from patron.schema.json_texts import parse_json
 from patron.schema.list_pages import MAX_COUNT
+from patron.storage.outreach.pending_approvals import pending_approvals
 
 router = APIRouter(route_class=GuardedRoute)
 EVERYBODY = {"all": []}
@@ -165,6 +166,7 @@ def segment(request: Request, name: str) -> Response:
         outline=writer.outline(detail.versions[0].rule),
         history=list(changes_of(detail.versions, writer)),
         comparison=compare_segments(shop, name, other, only=only) if other else None,
+        awaiting=pending_approvals(shop, sections=("segments",), name=name),
         rule=json.dumps({"segment": name}),
         use_links=partial(_use_link, console, request),
         done=done_of(request),

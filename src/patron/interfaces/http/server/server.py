@@ -15,6 +15,7 @@ from typing import Any, cast
 import uvicorn
 
 from patron.commands.access.manage_users import setup_path
+from patron.commands.outreach.messages.send_campaign import SENDER
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.bounded_connection import BoundedConnection
@@ -30,6 +31,7 @@ from patron.service.digest_sender import DigestSender
 from patron.service.journey_process import JourneyProcess
 from patron.service.run_timer import RunTimer
 from patron.service.webhook_sender import WebhookSender
+from patron.storage.outreach.approved_terms import pin_all_earlier_approvals
 from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
@@ -55,6 +57,8 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
         *(CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
         *(WebhookSender(shop, _now), DigestSender(shop, _now)),
     )
+    if not place.accept_only:
+        pin_all_earlier_approvals(shop, by=SENDER, at=_now())
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, _ended)
     collector.start()

@@ -40,3 +40,13 @@ def test_what_is_stopped_is_refused_and_on_record(server, made_shop):
     assert '"reader": "compile_template"' in entry.details
     assert '"reason": "time"' in entry.details
     assert '"address": "/api/campaigns"' in entry.details
+
+
+def test_an_upload_that_cannot_be_read_is_named_and_deleted(server, made_shop):
+    uploads = made_shop.folder / "tmp" / "uploads"
+    before = set(uploads.glob("*"))
+    sent = {"file": ("Orders.csv", b"a" * 200_000 + b"\n1\n")}
+    answer = httpx.post(f"{server.address}/ingestion/upload", files=sent, timeout=60)
+    assert answer.status_code == 422
+    assert "Orders.csv: its header has more than 65,536 characters" in answer.text
+    assert set(uploads.glob("*")) == before

@@ -70,7 +70,7 @@ def seal_upload(shop: Shop, name: str, content: BinaryIO) -> str:
     make_private_folder(folder)
     try:
         with private_file(folder / SEALED_FILE) as out:
-            blocks = chain([_safe_name(name).encode()], _bounded_blocks(content))
+            blocks = chain([_safe_name(name).encode()], _bounded_blocks(content, _safe_name(name)))
             for block in _sealed_blocks(AESGCM(_key(shop)), upload_id, blocks):
                 out.write(block)
     except BaseException:
@@ -157,16 +157,16 @@ def _safe_name(name: str) -> str:
     return clean or "upload.csv"
 
 
-def _bounded_blocks(content: BinaryIO) -> Iterator[bytes]:
+def _bounded_blocks(content: BinaryIO, name: str) -> Iterator[bytes]:
     """Blocks of a file. Raises BadFile for one that is empty or too large."""
     size = 0
     while block := content.read(BLOCK_BYTES):
         size += len(block)
         if size > MAX_BYTES:
-            raise BadFile(FILE_LARGE(size=MAX_BYTES >> 20), where="file", todo=USE_IMPORT)
+            raise BadFile(FILE_LARGE(size=MAX_BYTES >> 20), where=name, todo=USE_IMPORT)
         yield block
     if not size:
-        raise BadFile(NO_FILE_OR_EMPTY, where="file", todo=CHOOSE_FILE)
+        raise BadFile(NO_FILE_OR_EMPTY, where=name, todo=CHOOSE_FILE)
 
 
 def _sealed_blocks(cipher: AESGCM, upload_id: str, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from patron.commands.data.uploaded_files import (
     Upload,
     UploadTrial,
     choice_options,
+    delete_upload,
     look_into_upload,
     save_upload,
     try_upload,
@@ -133,10 +134,14 @@ def upload(request: Request) -> Response:
     sent, shop = request.state.form.get("file"), request.app.state.console.answers.shop
     try:
         if not isinstance(sent, UploadFile) or not sent.filename:
-            raise BadFile(NO_FILE, where="file", todo=CHOOSE_FILE)
+            raise BadFile(NO_FILE, todo=CHOOSE_FILE)
         upload_id = save_upload(shop, sent.filename, sent.file, now=datetime.now(UTC))
+    except PatronError as error:
+        return _upload_form(request, problem=error)
+    try:
         look_into_upload(shop, upload_id)
     except PatronError as error:
+        delete_upload(shop, upload_id)  # why: nobody can do anything with it
         return _upload_form(request, problem=error)
     return RedirectResponse(f"{UPLOAD}/{upload_id}", 303)
 

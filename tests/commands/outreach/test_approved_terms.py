@@ -12,6 +12,8 @@ from tests.support.shops.campaign_shop import (
     Person,
     ScriptedChannel,
     add_people,
+    answer_event,
+    load,
     messages,
 )
 from tests.support.shops.campaign_shop import approve as approve_campaign
@@ -209,6 +211,31 @@ def test_a_stricter_rule_of_unknown_consent_counts_at_once_and_consent_withdrawn
     add_to_cart(shop, stranger, at=at_hour(1), channel=channel)
     add_to_cart(shop, ANN, at=at_hour(1), channel=channel)
     assert channel.addresses == [ANN.address]
+
+
+NAMES_OF_TODAY = {
+    "of marketing": ("C0009", {"names": {"C0009": "marketing"}}),
+    "of the topic": ("C0009", {"names": {"C0009": "offers"}}),
+    "of the topic by the channel": ("C0009", {"names": {"C0009": "offers/file"}}),
+    "another purpose": ("mail", {"marketing": "mail"}),
+}
+
+
+@pytest.mark.parametrize("names", NAMES_OF_TODAY)
+def test_who_withdrew_under_a_name_of_today_is_not_written_to_and_who_granted_waits(shop, names):
+    purpose, consent = NAMES_OF_TODAY[names]
+    channel, stranger = ScriptedChannel(), Person("eve", consent=None)
+    add_people(shop, [ANN, BEN, stranger])
+    answers = ((ANN, False), (stranger, True))
+    load(
+        shop,
+        [{"user_id": one.name, **answer_event(one, purpose, is_granted=is_yes, at=START)} for one, is_yes in answers],
+    )
+    start(shop, journey([send()]))
+    with_terms(shop, consent=consent)
+    for person in (ANN, BEN, stranger):
+        add_to_cart(shop, person, at=at_hour(1), channel=channel)
+    assert channel.addresses == [BEN.address]
 
 
 # What cannot be kept up holds

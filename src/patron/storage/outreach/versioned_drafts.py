@@ -93,8 +93,8 @@ STEPS: Mapping[str, Step] = {
 }
 """The only transitions there are; a save of the first version makes the draft.
 
-reopened: another plan is being written, whose rows nobody has approved; reapproved: what changed since the approval counts from now on; pinned: Patron recorded what an approval of an earlier
-version of Patron was given for.
+reopened: another plan is being written, whose rows nobody has approved; reapproved: what changed since the approval
+counts from now on; pinned: Patron recorded what an approval of an earlier version of Patron was given for.
 """
 STEPS_WITH_TERMS = ("approved", "reapproved", "pinned")
 """Steps whose details have the terms under which a version is sent."""

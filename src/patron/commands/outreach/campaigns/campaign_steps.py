@@ -91,7 +91,7 @@ def save(
     return saved
 
 
-def approve(  # noqa: PLR0913 - what somebody looked at
+def approve(
     context: RequestContext,
     kind: VersionedDrafts[Content],
     name: str,
@@ -102,8 +102,8 @@ def approve(  # noqa: PLR0913 - what somebody looked at
 ) -> SavedVersion[Content]:
     """Approve the plan of the newest version of a campaign or a journey, or what changed since it was approved.
 
-    `version` says which version that is, `planned_at` which plan of it, and `terms` the digest of what changed. The step
-    has the terms under which it is sent from then on (`approved_terms`).
+    `version` says which version that is, `planned_at` which plan of it, and `terms` the digest of what changed. The
+    step has the terms under which it is sent from then on (`approved_terms`).
     Raises the kind's problem where another version was saved, it was planned again or something else changed since,
     unless surely another person approves than who wrote version and rules or the budget is below the policy's
     `approval_free_below`, for one that is over, and in a wrong state.

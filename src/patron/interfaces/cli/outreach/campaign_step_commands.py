@@ -17,9 +17,7 @@ Version = Annotated[
 ]
 PlannedAt = Annotated[
     str,
-    typer.Option(
-        help="`planned_at` of the plan that is approved, from `show --json`; refused if there is a newer one."
-    ),
+    typer.Option(help="Time of the plan that is approved, from `show --json`; refused if there is a newer one."),
 ]
 Terms = Annotated[
     str,
@@ -28,7 +26,7 @@ Terms = Annotated[
 Reason = Annotated[str, typer.Option(help="Why, in a few words; no personal data.")]
 
 
-def approve(
+def approve(  # noqa: PLR0913 - options of a command
     name: Name,
     by: SystemUser = "",
     version: Version = None,

@@ -129,7 +129,7 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
 
 
 @journey.command()
-def approve(
+def approve(  # noqa: PLR0913 - options of a command
     name: Name,
     by: SystemUser = "",
     version: Version = None,

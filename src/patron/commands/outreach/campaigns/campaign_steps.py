@@ -115,11 +115,13 @@ def approve(
     plan = saved.last("planned")
     if planned_at and (plan is None or plan.details.get("planned_at") != planned_at):
         raise _planned_again(kind, name)
+    # why once and before the authors: what somebody changes meanwhile is neither looked at nor approved
+    wanted = terms_to_approve(saved, terms_today(shop, saved.content))
     if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(context.by))
         _require_no_own_rule(shop, kind, saved, context.by)
     require_not_over(shop, kind, saved, context.now)
-    if terms and terms != digest_of(terms_to_approve(saved, terms_today(shop, saved.content))):
+    if terms and terms != digest_of(wanted):
         raise kind.problem(TERMS_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
     pending = pending_approval(shop, saved)
     if pending is None:
@@ -131,8 +133,7 @@ def approve(
     if not (pending.changes or pending.held):
         names = ", ".join(change.name for change in pending.unplanned)
         raise kind.problem(RECIPIENTS_CHOSEN(name=name, names=names), where="segment", todo=PAUSE_FIRST)
-    pinned = terms_to_approve(saved, terms_today(shop, saved.content))
-    details = {"policy_version": shop.policy.version, "terms": pinned}
+    details = {"policy_version": shop.policy.version, "terms": wanted}
     return record_step(context, kind, saved, "reapproved", details=details)
 
 

@@ -21,7 +21,7 @@ from patron.storage.access.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.models.model_decisions import active_pins
-from patron.storage.offers.policy import Policy
+from patron.storage.offers.policy import Consent, Policy
 from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
@@ -103,6 +103,8 @@ class Shop:
     """Cutoff of the past run that somebody looks back at; nothing that became known later is read."""
     segment_rules: Mapping[str, "Rule"] | None = None
     """Rules of segments as they were approved (`approved_terms.shop_as_approved`); None: the newest ones."""
+    consent_of_today: Consent | None = None
+    """What needs consent now, next to a policy as it was approved: a refusal by either counts; None: the policy's."""
 
     def __init__(
         self, identity: WorkspaceIdentity, settings: Settings, policy: Policy, store: Store, audit_head: AuditHeadFile

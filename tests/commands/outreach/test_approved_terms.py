@@ -12,6 +12,8 @@ from tests.support.shops.campaign_shop import (
     Person,
     ScriptedChannel,
     add_people,
+    answer_event,
+    load,
     messages,
 )
 from tests.support.shops.campaign_shop import approve as approve_campaign
@@ -30,6 +32,7 @@ from tests.support.shops.journey_shop import (
     start,
 )
 
+from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_steps import approve, take_step
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.messages.send_campaign import preview_send, send_campaign
@@ -117,6 +120,21 @@ def test_a_wider_segment_lets_nobody_more_into_a_running_journey_until_it_is_app
     assert (after.state, pending_approval(shop, after)) == ("running", None)
     add_to_cart(shop, ANN, at=at_hour(4), channel=channel)
     assert channel.addresses == [BEN.address, ANN.address]
+
+
+def test_a_rule_that_is_saved_while_another_change_is_approved_is_not_approved_with_it(shop, monkeypatch):
+    save_rule(shop, LAPSED, at=at_hour(-10))
+    start(shop, journey([send()], {"event": "Product Added", "segment": "leaving"}))
+    with_terms(shop, of_shop={"name": "Coffee House"})
+    looked_at = pending_approval(shop, JOURNEY.saved_in(shop.store, CART))
+
+    def save_meanwhile(*args):
+        save_rule(shop, EVERYBODY, at=at_hour(1))
+        return pending_approval(*args)
+
+    monkeypatch.setattr(campaign_steps, "pending_approval", save_meanwhile)
+    after = approve(by(shop, "Bo", at_hour(1)), JOURNEY, CART, terms=looked_at.digest)
+    assert {one.section for one in pending_approval(shop, after).changes} == {"segments", "at_risk"}
 
 
 def test_branches_ask_the_rules_that_were_approved_and_versions_on_their_way_those_of_theirs(shop):
@@ -209,6 +227,31 @@ def test_a_stricter_rule_of_unknown_consent_counts_at_once_and_consent_withdrawn
     add_to_cart(shop, stranger, at=at_hour(1), channel=channel)
     add_to_cart(shop, ANN, at=at_hour(1), channel=channel)
     assert channel.addresses == [ANN.address]
+
+
+NAMES_OF_TODAY = {
+    "of marketing": ("C0009", {"names": {"C0009": "marketing"}}),
+    "of the topic": ("C0009", {"names": {"C0009": "offers"}}),
+    "of the topic by the channel": ("C0009", {"names": {"C0009": "offers/file"}}),
+    "another purpose": ("mail", {"marketing": "mail"}),
+}
+
+
+@pytest.mark.parametrize("names", NAMES_OF_TODAY)
+def test_who_withdrew_under_a_name_of_today_is_not_written_to_and_who_granted_waits(shop, names):
+    purpose, consent = NAMES_OF_TODAY[names]
+    channel, stranger = ScriptedChannel(), Person("eve", consent=None)
+    add_people(shop, [ANN, BEN, stranger])
+    answers = ((ANN, False), (stranger, True))
+    load(
+        shop,
+        [{"user_id": one.name, **answer_event(one, purpose, is_granted=is_yes, at=START)} for one, is_yes in answers],
+    )
+    start(shop, journey([send()]))
+    with_terms(shop, consent=consent)
+    for person in (ANN, BEN, stranger):
+        add_to_cart(shop, person, at=at_hour(1), channel=channel)
+    assert channel.addresses == [BEN.address]
 
 
 # What cannot be kept up holds

@@ -4,17 +4,21 @@ import json
 import shutil
 from contextlib import nullcontext
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.shops.campaign_shop import ScriptedChannel
 
 from patron.answers.insight.experiments import list_experiments, show_experiment
 from patron.answers.outreach.campaign_list import list_campaigns, show_campaign
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.commands.access.actors import key_actor
+from patron.commands.outreach.campaigns import campaign_steps
+from patron.commands.outreach.campaigns import plan_campaign as planning
 from patron.commands.outreach.campaigns.campaign_arms import campaign_arms
 from patron.commands.outreach.campaigns.campaign_assignments import draw_holdout, stored_assignments
 from patron.commands.outreach.campaigns.campaign_learning import MeasuredFactor, expected_factor, measured_factors
@@ -23,6 +27,7 @@ from patron.commands.outreach.campaigns.effect_by_day import effect_by_day
 from patron.commands.outreach.campaigns.measure_campaign import campaign_result, measure_campaign
 from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
 from patron.commands.outreach.campaigns.save_campaign import example_file, save_campaign, write_example
+from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.govern.access import audit_log
 from patron.govern.access.api_keys import Key, Owner
 from patron.govern.access.request_context import RequestContext
@@ -155,6 +160,81 @@ def test_what_is_approved_is_the_version_that_was_looked_at(shop, saved):
         approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name, version=1)
     done = approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name, version=2)
     assert (done.version, done.state) == (2, "approved")
+
+
+def test_what_is_approved_is_the_plan_that_was_looked_at(shop, saved):
+    name, bo = saved().name, RequestContext.from_name(shop, "Bo", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+    looked_at = show_campaign(shop, name).plan["planned_at"]
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW + timedelta(hours=1)), name)
+    newest = show_campaign(shop, name).plan["planned_at"]
+    with pytest.raises(BadCampaign, match=r"was planned again since you looked at it.*Look at the newest"):
+        approve(bo, CAMPAIGN, name, version=1, planned_at=looked_at)
+    assert approve(bo, CAMPAIGN, name, version=1, planned_at=newest).state == "approved"
+
+
+def test_a_plan_that_is_made_while_one_is_approved_is_not_approved_with_it(shop, saved, monkeypatch):
+    name, terms_today = saved().name, campaign_steps.terms_today
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+
+    def plan_meanwhile(*args, **options):
+        monkeypatch.undo()
+        plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW + timedelta(hours=1)), name)
+        return terms_today(*args, **options)
+
+    monkeypatch.setattr(campaign_steps, "terms_today", plan_meanwhile)
+    with pytest.raises(BadCampaign, match="was planned again since you looked at it"):
+        approve(RequestContext.from_name(shop, "Bo", now=NOW), CAMPAIGN, name)
+    assert CAMPAIGN.saved_in(shop.store, name).state == "planned"
+
+
+@pytest.mark.parametrize("state", ["planned", "approved", "paused"])
+def test_rows_of_a_plan_that_was_cut_off_are_sent_by_nobody(shop, saved, monkeypatch, state):
+    name, bo = saved().name, RequestContext.from_name(shop, "Bo", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+    if state != "planned":
+        approve(bo, CAMPAIGN, name)
+    if state == "paused":
+        take_step(bo, CAMPAIGN, name, "paused")
+
+    def cut_off(*_args, **_options):
+        raise InterruptedError
+
+    monkeypatch.setattr(planning, "record_step", cut_off)
+    with pytest.raises(InterruptedError):
+        plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW + timedelta(hours=1)), name)
+    monkeypatch.undo()
+    for step in (partial(approve, bo), partial(take_step, bo, step="resumed")):
+        with pytest.raises(BadCampaign, match="is a draft and cannot be"):
+            step(kind=CAMPAIGN, name=name)
+    with pytest.raises(BadCampaign, match="is a draft, so nothing is sent"):
+        send_campaign(bo, name, channel=ScriptedChannel())
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW + timedelta(hours=2)), name)
+    assert approve(bo, CAMPAIGN, name).state == "approved"
+
+
+def test_a_campaign_that_goes_on_while_it_is_planned_again_keeps_the_rows_that_were_approved(shop, saved, monkeypatch):
+    name, bo = saved().name, RequestContext.from_name(shop, "Bo", now=NOW)
+    plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+    approve(bo, CAMPAIGN, name)
+    for step in ("started", "paused"):
+        take_step(bo, CAMPAIGN, name, step) if step == "paused" else CAMPAIGN.take_step_unless_changed(
+            shop.store, CAMPAIGN.saved_in(shop.store, name), step, states=("approved",), by="patron", at=NOW
+        )
+    rows, require_same_terms = rows_of(shop, name), planning.require_same_terms
+    shop.policy = Policy.model_validate(POLICY | {"offers": [OFFERS[0] | {"contact_cost_cents": 60}, OFFERS[1]]})
+
+    def resume_meanwhile(*args):
+        require_same_terms(*args)
+        take_step(bo, CAMPAIGN, name, "resumed")
+
+    monkeypatch.setattr(planning, "require_same_terms", resume_meanwhile)
+    try:
+        with pytest.raises(BadCampaign, match="is running and cannot be"):
+            plan_campaign(RequestContext.from_name(shop, "Ann", now=NOW), name)
+    finally:
+        shop.policy = Policy.model_validate(POLICY)
+    assert rows_of(shop, name) == rows
 
 
 def test_what_a_key_saved_the_same_key_cannot_approve_whatever_name_it_gives(shop, saved):

@@ -23,6 +23,8 @@ from patron.storage.store.store import AUDIT
 
 TAG, QUERY = "tag", "query"
 TOKEN = re.compile("text_[0-9a-f]{32}")
+FILTER = re.compile("[a-z][a-z_]*")
+"""Names of filters; until 0.2.0 some addresses took any word for one."""
 TOKEN_BYTES = 16
 WITH_TEXTS = (AuditAction.CUSTOMERS_TAGGED, AuditAction.TAG_REMOVED, AuditAction.LIST_EXPORTED)
 """Actions whose entries held texts of staff until 0.2.0."""
@@ -36,7 +38,7 @@ def text_token(shop: Shop, text: str) -> str:
 
 def filter_names(names: Iterable[str]) -> str:
     """A search as the log keeps it: which filters were set, not what was searched for, which may name somebody."""
-    return ",".join(dict.fromkeys(names))
+    return ",".join(dict.fromkeys(name for name in names if FILTER.fullmatch(name)))
 
 
 def known_texts(shop: Shop, connection: sa.Connection) -> dict[str, str]:

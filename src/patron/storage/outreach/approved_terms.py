@@ -210,7 +210,8 @@ def approved_zone(shop: "Shop", saved: SavedVersion[Any]) -> ZoneInfo:
 def shop_as_approved(shop: "Shop", terms: Terms) -> "Shop":
     """The same shop with policy, settings and rules of segments as they were approved: what sending reads.
 
-    A stricter answer to unknown consent counts at once. Raises SettingsError for terms that this version cannot read.
+    A stricter answer to unknown consent counts at once, and so do refusals under the names that purposes have by now.
+    Raises SettingsError for terms that this version cannot read.
     """
     policy = shop.policy.model_dump(mode="json")
     is_refused = "refuse" in {shop.policy.consent.unknown, terms["consent"]["unknown"]}
@@ -221,6 +222,7 @@ def shop_as_approved(shop: "Shop", terms: Terms) -> "Shop":
     approved.policy = Policy.model_validate(policy | changes | {"messages": policy["messages"] | terms["messages"]})
     approved.settings = _settings_as_approved(shop.settings, terms)
     approved.segment_rules = approved_rules(terms)
+    approved.consent_of_today = shop.policy.consent
     return approved
 
 

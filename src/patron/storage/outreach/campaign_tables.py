@@ -36,7 +36,8 @@ CAMPAIGN_STEPS = sa.Table(
         "step",
         sa.Text,
         nullable=False,
-        comment="saved, planned, approved, reapproved, pinned, started, paused, resumed, withdrawn, ended, measured",
+        comment="saved, planned, reopened, approved, reapproved, pinned, started, paused, resumed, withdrawn, ended or"
+        " measured",
     ),
     sa.Column("version", sa.Integer, nullable=False, comment="version of the campaign"),
     sa.Column("taken_at", UTC_TIME, nullable=False),

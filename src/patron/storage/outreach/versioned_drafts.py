@@ -80,6 +80,7 @@ class Step:
 STEPS: Mapping[str, Step] = {
     "saved": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), DRAFT, SAVE_OTHER_NAME),
     "planned": Step((DRAFT, PLANNED, APPROVED, PAUSED), PLANNED, PAUSE_FIRST),
+    "reopened": Step((PLANNED, APPROVED, PAUSED), DRAFT, PAUSE_FIRST),
     "approved": Step((PLANNED,), APPROVED, ONLY_PLANNED),
     "reapproved": Step((APPROVED, RUNNING, PAUSED), SAME, ONLY_APPROVED),
     "pinned": Step((DRAFT, PLANNED, APPROVED, RUNNING, PAUSED), SAME, OVER_ALREADY),
@@ -92,8 +93,8 @@ STEPS: Mapping[str, Step] = {
 }
 """The only transitions there are; a save of the first version makes the draft.
 
-reapproved: what changed since the approval counts from now on; pinned: Patron recorded what an approval of an earlier
-version of Patron was given for.
+reopened: another plan is being written, whose rows nobody has approved; reapproved: what changed since the approval
+counts from now on; pinned: Patron recorded what an approval of an earlier version of Patron was given for.
 """
 STEPS_WITH_TERMS = ("approved", "reapproved", "pinned")
 """Steps whose details have the terms under which a version is sent."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
@@ -311,8 +311,13 @@ def test_pages_say_what_changed_since_an_approval_and_another_person_approves_it
     content |= {"topic": "offers", "monthly_budget": 50.0, "channel": "file"}
     save_journey(RequestContext.from_name(made_shop, "Ann", now=now), Journey.of(content, where="test"))
     plan_journey(RequestContext.from_name(made_shop, "Ann", now=now), name)
-    approve(RequestContext.from_name(made_shop, "Bo", now=now), JOURNEY, name)
     path = f"/journeys/{name}"
+    looked_at = client.get(f"/api{path}").json()["plan"]["planned_at"]
+    plan_journey(RequestContext.from_name(made_shop, "Ann", now=now + timedelta(seconds=1)), name)
+    assert 'name="planned_at" value="' + looked_at not in client.get(f"{path}/approval").text
+    stale = client.post(f"{path}/approve?lang=en", data={"version": "1", "planned_at": looked_at})
+    assert (stale.status_code, "was planned again since you looked at it" in stale.text) == (422, True)
+    approve(RequestContext.from_name(made_shop, "Bo", now=now), JOURNEY, name)
     assert "Changed since the approval" not in client.get(f"{path}?lang=en").text
     save_segment(client, of="pinned", name="pinned", rule=json.dumps({"all": []}))
     segment = client.get("/segments/pinned").text

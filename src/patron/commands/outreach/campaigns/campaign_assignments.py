@@ -123,8 +123,8 @@ def write_assignments(
 ) -> None:
     """Replace the plan of a campaign; arms, and what was handed over, stay.
 
-    Rows are written in several transactions, none of which loses an arm: the step that makes the plan count is taken
-    after them, and nothing is sent meanwhile.
+    Rows are written in several transactions, none of which loses an arm: the campaign is a draft meanwhile, of which
+    nothing is sent, and the step that makes the plan count is taken after them.
     """
     rows = list(_rows(store, campaign, version, plan, stored, at))
     table = ASSIGNMENTS.c

@@ -15,6 +15,7 @@ from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import CAMPAIGN_OVER, LATER_DATES, ONE_LINE_MOST, ONE_LINE_NO_PERSONAL, THERE_IS
+from patron.schema.errors import PatronError
 from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
@@ -29,6 +30,7 @@ from patron.storage.outreach.versioned_drafts import (
     Content,
     SavedVersion,
     VersionedDrafts,
+    lock_campaigns,
     person,
 )
 from patron.storage.segments.segment_definitions import history as segment_history
@@ -57,6 +59,7 @@ APPROVE_OWN_RULE = Sentence(
 )
 PLAN_OUTDATED = Sentence("plan_outdated", "{names} changed since {name!r} was planned")
 PLAN_ANEW = Sentence("plan_anew", "Plan it again, and look at what that changes: `patron {kind} plan`.")
+PLAN_NOT_NEWEST = Sentence("plan_not_newest", "{name!r} was planned again since you looked at it")
 TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what {name!r} would be sent under changed since you looked at it")
 RECIPIENTS_CHOSEN = Sentence("recipients_chosen", "{name!r} was planned by earlier rules of {names}")
 
@@ -67,6 +70,10 @@ Reason = Annotated[str, Field(max_length=MAX_REASON_LENGTH)]
 ApprovedTerms = Annotated[
     str,
     Field(max_length=64, description="`digest` of the `pending` approval that was looked at; refused after a change."),
+]
+ApprovedPlan = Annotated[
+    str,
+    Field(max_length=64, description="`planned_at` of the `plan` that was looked at; refused after another one."),
 ]
 ApprovedVersion = Annotated[
     int | None, Field(ge=1, description="Version that is approved; refused where another one was saved since.")
@@ -85,39 +92,53 @@ def save(
 
 
 def approve(
-    context: RequestContext, kind: VersionedDrafts[Content], name: str, *, version: int | None = None, terms: str = ""
+    context: RequestContext,
+    kind: VersionedDrafts[Content],
+    name: str,
+    *,
+    version: int | None = None,
+    planned_at: str = "",
+    terms: str = "",
 ) -> SavedVersion[Content]:
     """Approve the plan of the newest version of a campaign or a journey, or what changed since it was approved.
 
-    `version` says which version that is, and `terms` the digest of what changed. The step has the terms under which it
-    is sent from then on (`approved_terms`).
-    Raises the kind's problem where another version was saved since or something else changed, unless surely another
-    person approves than who wrote version and rules or the budget is below the policy's `approval_free_below`, for one
-    that is over, and in a wrong state.
+    `version` says which version that is, `planned_at` which plan of it, and `terms` the digest of what changed. The
+    step has the terms under which it is sent from then on (`approved_terms`).
+    Raises the kind's problem where another version was saved, it was planned again or something else changed since,
+    unless surely another person approves than who wrote version and rules or the budget is below the policy's
+    `approval_free_below`, for one that is over, and in a wrong state.
     """
     shop = context.shop
     shop.reload_settings()
     saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
+    plan = saved.last("planned")
+    if planned_at and (plan is None or plan.details.get("planned_at") != planned_at):
+        raise _planned_again(kind, name)
+    # why once and before the authors: what somebody changes meanwhile is neither looked at nor approved
+    wanted = terms_to_approve(saved, terms_today(shop, saved.content))
     if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(context.by))
         _require_no_own_rule(shop, kind, saved, context.by)
     require_not_over(shop, kind, saved, context.now)
-    if terms and terms != digest_of(terms_to_approve(saved, terms_today(shop, saved.content))):
+    if terms and terms != digest_of(wanted):
         raise kind.problem(TERMS_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
     pending = pending_approval(shop, saved)
     if pending is None:
         kind.require(saved, "approved")
-        plan, planned = saved.last("planned"), _planned_terms(shop, kind, saved)
+        planned = _planned_terms(shop, kind, saved)
         version_of = plan.details.get("policy_version", "") if plan else ""
         details = {"policy_version": version_of, "terms": planned}
         return record_step(context, kind, saved, "approved", details=details)
     if not (pending.changes or pending.held):
         names = ", ".join(change.name for change in pending.unplanned)
         raise kind.problem(RECIPIENTS_CHOSEN(name=name, names=names), where="segment", todo=PAUSE_FIRST)
-    pinned = terms_to_approve(saved, terms_today(shop, saved.content))
-    details = {"policy_version": shop.policy.version, "terms": pinned}
+    details = {"policy_version": shop.policy.version, "terms": wanted}
     return record_step(context, kind, saved, "reapproved", details=details)
+
+
+def _planned_again(kind: VersionedDrafts[Any], name: str) -> PatronError:
+    return kind.problem(PLAN_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
 
 
 def _planned_terms(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any]) -> Terms:
@@ -213,6 +234,12 @@ def take_step(
     return record_step(context, kind, saved, step, details=_reason(kind, reason))
 
 
+def reopen(context: RequestContext, kind: VersionedDrafts[Any], saved: SavedVersion[Any]) -> None:
+    """Make a draft of what is planned or approved, while another plan is written. Raises the kind's problem."""
+    with context.shop.store.begin() as connection:
+        kind.take_step(connection, saved.name, "reopened", saved.version, context.by, context.now)
+
+
 def shop_zone(shop: Shop) -> ZoneInfo:
     """The shop's time zone."""
     return ZoneInfo(shop.settings.shop.time_zone)
@@ -227,8 +254,14 @@ def record_step(
     details: Mapping[str, Any],
     **audited: object,
 ) -> SavedVersion[Content]:
-    """Take a step of a version with what it found, and write it into the audit log with what else is `audited`."""
+    """Take a step of a version with what it found, and write it into the audit log with what else is `audited`.
+
+    Raises the kind's problem where the state does not allow it, for an approval also where it was planned meanwhile.
+    """
     with context.shop.store.begin() as connection:
+        lock_campaigns(connection)
+        if step in APPROVALS and kind.saved(connection, saved.name).last("planned") != saved.last("planned"):
+            raise _planned_again(kind, saved.name)
         after = kind.take_step(connection, saved.name, step, saved.version, context.by, context.now, details)
         entry = {kind.kind: after.name, "version": after.version} | audited
         context.record(connection, AuditAction(f"{kind.kind} {step}"), entry)
@@ -277,10 +310,15 @@ def life_operations(kind: VersionedDrafts[Any]) -> tuple[Callable[..., VersionSt
         return VersionState.from_version(take_step(context, kind, name, taken, reason=reason))
 
     def approve_version(
-        context: RequestContext, name: DraftName, version: ApprovedVersion = None, terms: ApprovedTerms = ""
+        context: RequestContext,
+        name: DraftName,
+        version: ApprovedVersion = None,
+        planned_at: ApprovedPlan = "",
+        terms: ApprovedTerms = "",
     ) -> VersionState:
         """Approve a plan, or what changed since it was approved; the author cannot."""
-        return VersionState.from_version(approve(context, kind, name, version=version, terms=terms))
+        after = approve(context, kind, name, version=version, planned_at=planned_at, terms=terms)
+        return VersionState.from_version(after)
 
     def pause(context: RequestContext, name: DraftName, reason: Reason = "") -> VersionState:
         """Stop sending for now."""

@@ -21,7 +21,7 @@ from patron.commands.outreach.campaigns.campaign_forecast import (
     past_outcomes,
 )
 from patron.commands.outreach.campaigns.campaign_send_times import send_times
-from patron.commands.outreach.campaigns.campaign_steps import record_step, require_same_terms
+from patron.commands.outreach.campaigns.campaign_steps import record_step, reopen, require_same_terms
 from patron.decide.campaign_selection import CampaignSelection
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -32,7 +32,7 @@ from patron.schema.outreach.draft_name import DraftName
 from patron.schema.sentences import Sentence, Text
 from patron.storage.outreach.approved_terms import terms_today
 from patron.storage.outreach.campaign_file import CAMPAIGN
-from patron.storage.outreach.versioned_drafts import person
+from patron.storage.outreach.versioned_drafts import DRAFT, person
 from patron.storage.workspace.workspace_lock import WorkspaceLock
 
 NOBODY_WRITTEN = Sentence("nobody_written", "nobody would be written to ({reasons})")
@@ -128,6 +128,8 @@ def plan_campaign(context: RequestContext, name: DraftName) -> CampaignPlan:
         draft = CampaignDraft.of(context.shop, saved, now=context.now)
         plan, rows = _plan(draft, by=context.by, now=context.now)
         require_same_terms(CAMPAIGN, saved, terms, terms_today(context.shop, saved.content))
+        if saved.state != DRAFT:  # why: its rows are what is sent, and those of the new plan nobody has approved
+            reopen(context, CAMPAIGN, saved)
         write_assignments(context.shop.store, name, saved.version, rows, draft.stored, context.now)
         details, messages = msgspec.to_builtins(plan) | {"terms": terms}, plan.message_count
         record_step(context, CAMPAIGN, saved, "planned", details=details, messages=messages)

@@ -273,14 +273,18 @@ def customer_facts(
 def _answers(
     shop: Shop, people: Sequence[Recipient], channel: str, topic: str
 ) -> dict[str, tuple[ConsentAnswer, bool]]:
-    """The latest answer of customers to marketing, and whether they withdrew from the topic, here or anywhere."""
+    """The latest answer of customers to marketing, and whether they withdrew from the topic, here or anywhere.
+
+    A withdrawal counts under the names of the policy as it was approved, and under those of today.
+    """
     consent = shop.policy.consent
-    marketing = consent.names_of(consent.marketing)
+    today = shop.consent_of_today or consent
+    marketing, refusing = consent.names_of(consent.marketing), today.names_of(today.marketing)
     purposes = (topic, *(f"{topic}/{one}" for one in channels_alike(channel)))
-    topics = [consent.names_of(purpose) for purpose in purposes]
+    topics = [one.names_of(purpose) for one in (consent, today) for purpose in purposes]
     owner = {token: person.customer_id for person in people for token in person.tokens}
     entries: dict[str, list[Entry]] = {}
-    for entry in history(shop.store, owner, {name for names in (marketing, *topics) for name in names}):
+    for entry in history(shop.store, owner, {name for names in (marketing, refusing, *topics) for name in names}):
         entries.setdefault(owner[entry["token"]], []).append(entry)
 
     def latest(customer_id: str, names: Sequence[str]) -> Entry | None:
@@ -289,9 +293,13 @@ def _answers(
     def is_no(entry: Entry | None) -> bool:
         return entry is not None and not entry["is_granted"]
 
+    def answer_of(customer_id: str) -> Entry | None:
+        refusal = latest(customer_id, refusing)
+        return refusal if is_no(refusal) else latest(customer_id, marketing)
+
     return {
         person.customer_id: (
-            _answer(latest(person.customer_id, marketing)),
+            _answer(answer_of(person.customer_id)),
             any(is_no(latest(person.customer_id, names)) for names in topics),
         )
         for person in people

@@ -15,6 +15,10 @@ Version = Annotated[
     int | None,
     typer.Option(min=1, help="Version that is approved (default: the newest); refused if there is a newer one."),
 ]
+PlannedAt = Annotated[
+    str,
+    typer.Option(help="Time of the plan that is approved, from `show --json`; refused if there is a newer one."),
+]
 Terms = Annotated[
     str,
     typer.Option(help="Digest of the changes that are approved, from `show --json`; refused if there are newer ones."),
@@ -22,10 +26,11 @@ Terms = Annotated[
 Reason = Annotated[str, typer.Option(help="Why, in a few words; no personal data.")]
 
 
-def approve(
+def approve(  # noqa: PLR0913 - options of a command
     name: Name,
     by: SystemUser = "",
     version: Version = None,
+    planned_at: PlannedAt = "",
     terms: Terms = "",
     workspace: Workspace = HERE,
     *,
@@ -40,7 +45,8 @@ def approve(
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    saved = campaign_steps.approve(command_context(shop, by), CAMPAIGN, name, version=version, terms=terms)
+    looked_at = {"planned_at": planned_at, "terms": terms}
+    saved = campaign_steps.approve(command_context(shop, by), CAMPAIGN, name, version=version, **looked_at)
     show_state("campaign", saved, json=json)
     if not json:
         output.say(f"`patron serve` sends it from {saved.content.start} on.")

@@ -8,7 +8,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context
-from patron.interfaces.cli.outreach.campaign_step_commands import Reason, Terms, Version, show_state
+from patron.interfaces.cli.outreach.campaign_step_commands import PlannedAt, Reason, Terms, Version, show_state
 
 Name = Annotated[str, typer.Argument(help="Name of the journey.")]
 
@@ -129,10 +129,11 @@ def plan(name: Name, by: SystemUser = "", workspace: Workspace = HERE, *, json: 
 
 
 @journey.command()
-def approve(
+def approve(  # noqa: PLR0913 - options of a command
     name: Name,
     by: SystemUser = "",
     version: Version = None,
+    planned_at: PlannedAt = "",
     terms: Terms = "",
     workspace: Workspace = HERE,
     *,
@@ -147,11 +148,9 @@ def approve(
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_state(
-        "journey",
-        campaign_steps.approve(command_context(shop, by), JOURNEY, name, version=version, terms=terms),
-        json=json,
-    )
+    looked_at = {"planned_at": planned_at, "terms": terms}
+    saved = campaign_steps.approve(command_context(shop, by), JOURNEY, name, version=version, **looked_at)
+    show_state("journey", saved, json=json)
     if not json:
         output.say("`patron serve` takes customers through it from now on.")
 

@@ -56,6 +56,7 @@ FILE_COLUMNS = (
     "alarm_count",
 )
 CUTOFFS = ("now", "today")
+PARAMETERS = ("before", "format", *FRAME_PARAMETERS)
 MAX_BUDGET = 1e12
 
 
@@ -63,6 +64,7 @@ MAX_BUDGET = 1e12
 @needs(Action.READ, Area.RUNS)
 def runs(request: Request) -> Response:
     """Completed runs, what is under way, and the next one."""
+    require_known(request.query_params, PARAMETERS)
     if request.query_params.get("format") == "csv":
         rows = [fields_of(row) for row in run_history(request.app.state.answers.shop, limit=MAX_EXPORTED).rows]
         return list_file(request, ExportedList.RUNS, rows, area=Area.RUNS, columns=FILE_COLUMNS)
@@ -71,7 +73,7 @@ def runs(request: Request) -> Response:
 
 def _runs(request: Request, problem: PatronError | None = None) -> Response:
     console: Console = request.app.state.console
-    require_known(request.query_params, ("before", "format", *FRAME_PARAMETERS))
+    require_known(request.query_params, PARAMETERS)
     before = _time(request.query_params.get("before", ""))
     facts = list_runs(console.answers.shop, before, now=datetime.now(UTC))
     twin = f"/api/runs?{urlencode({'before': before.isoformat()})}" if before else "/api/runs"

@@ -233,11 +233,11 @@ def _add_life_pages(router: APIRouter, pages: DraftPages) -> None:
     @router.post(f"{path}/approve")
     @needs(Action.APPROVE, Area.CAMPAIGNS)
     def approve(request: Request, name: str) -> Response:
-        """Approve the version that was looked at."""
+        """Approve the version and the plan that were looked at."""
         version = bounded_integer(form_of(request).get("version", ""), 1, MAX_COUNT) or MAX_COUNT
-        terms = form_of(request).get("terms", "")
+        looked_at = {key: form_of(request).get(key, "") for key in ("planned_at", "terms")}
         try:
-            campaign_steps.approve(context_of(request), drafts, name, version=version, terms=terms)
+            campaign_steps.approve(context_of(request), drafts, name, version=version, **looked_at)
         except PatronError as error:
             return pages.approval(request, name, error)
         return after(drafts, name, "approved")

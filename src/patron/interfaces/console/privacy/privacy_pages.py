@@ -67,6 +67,7 @@ CONSENT_COLUMNS = (
     "known_at",
     "hash",
 )
+CONSENT_PARAMETERS = ("customer", "before", "format", *FRAME_PARAMETERS)
 
 
 @router.get("/privacy")
@@ -248,6 +249,7 @@ def confirm_files(request: Request, request_id: str) -> Response:
 @needs(Action.READ, Area.PRIVACY)
 def consents(request: Request) -> Response:
     """The ledger of consents."""
+    require_known(request.query_params, CONSENT_PARAMETERS)
     if request.query_params.get("format") == "csv":
         customer = request.query_params.get("customer", "")[:MAX_ID_LENGTH]
         listed = consent_trail(_console(request).answers.shop, customer_id=customer, length=MAX_EXPORTED).entries
@@ -373,7 +375,7 @@ def _erasure(request: Request, request_id: str, *, is_unconfirmed: bool = False)
 
 def _consents(request: Request, *, is_unknown: bool = False, check: Any = None) -> Response:
     console, parameters = _console(request), request.query_params
-    require_known(parameters, ("customer", "before", "format", *FRAME_PARAMETERS))
+    require_known(parameters, CONSENT_PARAMETERS)
     customer = parameters.get("customer", "")[:MAX_ID_LENGTH]
     before = bounded_integer(parameters.get("before", ""), 1, MAX_COUNT)
     facts = consent_trail(console.answers.shop, customer_id=customer, before=before)

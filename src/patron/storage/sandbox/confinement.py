@@ -11,6 +11,7 @@ import platform
 import resource
 import struct
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,14 +117,19 @@ def give_way() -> None:
 
 @contextmanager
 def memory_cap(size: int) -> Iterator[None]:
-    """Let the process take so many bytes more than now, whoever takes them; Linux alone says how much it has."""
+    """Let the process take so many bytes more than now, whoever takes them; Linux alone says how much it has.
+
+    A cap within another one only tightens it. A thread of a server caps nothing: all threads share the limit, and two
+    that overlap would leave one behind for good.
+    """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     taken = _data_bytes()
-    most = taken + size
-    if not taken or (before[1] != resource.RLIM_INFINITY and most > before[1]):
+    limit = taken + size
+    is_capped = before[0] != resource.RLIM_INFINITY and before[0] <= limit
+    if not taken or is_capped or threading.current_thread() is not threading.main_thread():
         yield
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield
     finally:

@@ -197,7 +197,7 @@ class Sandbox:
     def _reason(self, number: int) -> Stop:
         """Why the process of a number does not answer; it is ended."""
         process = self._processes[number]
-        if process is not None:
+        if process is not None and number not in self._stopped:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_SECONDS)  # why: its pipes close before it has ended
         is_out_of_time = process is not None and process.returncode == -signal.SIGXCPU

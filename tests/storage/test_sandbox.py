@@ -12,7 +12,7 @@ from tests.support.hostile import hostile_calls
 
 from patron.schema.errors import BadFile
 from patron.storage.sandbox.confinement import memory_cap
-from patron.storage.sandbox.sandbox import WATCHER, Sandbox, Stop, Stopped
+from patron.storage.sandbox.sandbox import STOPPED_CALLS, Sandbox, Stop, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds
 
 MB = 1 << 20
@@ -61,18 +61,19 @@ def test_a_call_has_its_answer_and_the_next_one_the_same_process(sandbox):
     ],
 )
 def test_a_call_that_takes_too_much_or_fails_is_stopped_and_the_next_is_answered(sandbox, function, arguments, stop):
-    noted = []
-    WATCHER.set(noted)
+    calls = []
+    before = STOPPED_CALLS.set(calls)
     with pytest.raises(Stopped) as stopped:
         sandbox.call(function, *arguments)
+    STOPPED_CALLS.reset(before)
     assert stopped.value.stop is stop
-    assert noted == [(function.__name__, stop)]
+    assert calls == [(function.__name__, stop)]
     refusal = stopped.value.refusal(BadFile, where="orders.csv", todo="Send a smaller one.")
     assert (refusal.where, refusal.todo) == ("orders.csv", "Send a smaller one.")
     assert sandbox.call(hostile_calls.add, 2, 2) == 4
 
 
-def test_half_a_sign_is_refused_before_it_is_sent(sandbox):
+def test_a_lone_surrogate_is_refused_before_it_is_sent(sandbox):
     with pytest.raises(Stopped):
         sandbox.call(hostile_calls.read, "\ud800")
 

@@ -61,7 +61,7 @@ def confine(*, readable: Sequence[str], max_files: int) -> None:
 
 
 def _interpreter_folders() -> set[str]:
-    folders = {sys.prefix, sys.base_prefix, *(one for one in sys.path if one), str(Path(__file__).parents[3])}
+    folders = {sys.prefix, sys.base_prefix, *(path for path in sys.path if path), str(Path(__file__).parents[3])}
     return {*SYSTEM_FOLDERS, *SYSTEM_FILES, *folders}
 
 
@@ -78,10 +78,10 @@ def _restrict_files(libc: ctypes.CDLL, readable: Iterable[str]) -> None:
         return
     for path in sorted(readable):
         with suppress(OSError):
-            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             allowed = READ_FILE | (READ_FOLDER if Path(path).is_dir() else 0)
-            libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, opened), 0)
-            os.close(opened)
+            libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, descriptor), 0)
+            os.close(descriptor)
     libc.syscall(RESTRICT_SELF, rules, 0)
     os.close(rules)
 
@@ -92,25 +92,24 @@ def _filter_calls(libc: ctypes.CDLL) -> None:
     if machine not in ARCHITECTURES:
         return
     denied = DENIED_CALLS[machine]
-    refuse = len(denied) + 1
-    """Steps from the first comparison to the refusal."""
+    refuse = len(denied) + 1  # why: jumps count the steps that they leave out
     steps = [
         (LOAD_WORD, 0, 0, 4),
         (JUMP_IF_EQUAL, 0, refuse + 2, ARCHITECTURES[machine]),
         (LOAD_WORD, 0, 0, 0),
         (JUMP_IF_AT_LEAST, refuse, 0, FOREIGN_CALLS),
-        *((JUMP_IF_EQUAL, refuse - 1 - place, 0, number) for place, number in enumerate(denied)),
+        *((JUMP_IF_EQUAL, refuse - 1 - position, 0, number) for position, number in enumerate(denied)),
         (RETURN, 0, 0, ALLOW),
         (RETURN, 0, 0, DENY | PERMISSION),
     ]
     program = b"".join(struct.pack("=HBBI", *step) for step in steps)
-    kept = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("@HP", len(steps), ctypes.addressof(kept))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
     libc.prctl(SET_FILTER, FILTER_MODE, header, 0, 0)
 
 
-def give_way() -> None:
-    """Let the system end this process before others where it has no memory left."""
+def raise_oom_score() -> None:
+    """Let the system end this process before others when memory runs out."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 

@@ -99,33 +99,27 @@ def approve(
     shop.reload_settings()
     saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
+    wanted = terms_to_approve(saved, terms_today(shop, saved.content))
+    # why first: what is checked below is what is pinned, whoever edits something meanwhile
     if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(context.by))
         _require_no_own_rule(shop, kind, saved, context.by)
     require_not_over(shop, kind, saved, context.now)
-    if terms and terms != digest_of(terms_to_approve(saved, terms_today(shop, saved.content))):
+    if terms and terms != digest_of(wanted):
         raise kind.problem(TERMS_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
     pending = pending_approval(shop, saved)
     if pending is None:
         kind.require(saved, "approved")
-        plan, planned = saved.last("planned"), _planned_terms(shop, kind, saved)
-        version_of = plan.details.get("policy_version", "") if plan else ""
-        details = {"policy_version": version_of, "terms": planned}
+        plan = saved.last("planned")
+        planned = plan.details if plan else {}
+        require_same_terms(kind, saved, planned.get("terms", wanted), wanted)
+        details = {"policy_version": planned.get("policy_version", ""), "terms": planned.get("terms", wanted)}
         return record_step(context, kind, saved, "approved", details=details)
     if not (pending.changes or pending.held):
         names = ", ".join(change.name for change in pending.unplanned)
         raise kind.problem(RECIPIENTS_CHOSEN(name=name, names=names), where="segment", todo=PAUSE_FIRST)
-    pinned = terms_to_approve(saved, terms_today(shop, saved.content))
-    details = {"policy_version": shop.policy.version, "terms": pinned}
+    details = {"policy_version": shop.policy.version, "terms": wanted}
     return record_step(context, kind, saved, "reapproved", details=details)
-
-
-def _planned_terms(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any]) -> Terms:
-    """The terms of the plan; today's of one made before plans had any. Raises the kind's problem where they changed."""
-    plan, today = saved.last("planned"), terms_today(shop, saved.content)
-    planned = plan.details.get("terms", today) if plan else today
-    require_same_terms(kind, saved, planned, today)
-    return planned
 
 
 def require_same_terms(kind: VersionedDrafts[Any], saved: SavedVersion[Any], before: Terms, after: Terms) -> None:

@@ -24,10 +24,10 @@ from patron.schema.errors import PatronError, read_texts
 from patron.schema.sentences import Sentence, Text
 from patron.storage.sandbox.sandbox_process import Answer, Bounds, Call, read_frame, write_frame
 
-READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds, and was stopped")
-READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory, and was stopped")
-READING_FAILED = Sentence("reading_failed", "what is in it stopped the process that read it")
-READING_BUSY = Sentence("reading_busy", "too much is being read already")
+READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds and was stopped")
+READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory and was stopped")
+READING_FAILED = Sentence("reading_failed", "its content crashed the process that read it")
+READING_BUSY = Sentence("reading_busy", "too many files and templates are being read already")
 TRY_IN_A_MOMENT = Sentence("try_in_a_moment", "Try again in a moment.")
 
 Result = TypeVar("Result")

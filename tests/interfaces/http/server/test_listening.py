@@ -121,7 +121,7 @@ def test_a_port_that_is_in_use_is_said_at_once_whatever_overlaps(taken, named):
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with create_server((taken, 0), family=family) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"^--port {port}: port {port} is in use. End what listens there"):
+        with pytest.raises(SettingsError, match=f"^--port {port}: port {port} is in use. Stop what listens there"):
             _listen(named, port)
 
 

@@ -57,7 +57,7 @@ APPROVE_OWN_RULE = Sentence(
 )
 PLAN_OUTDATED = Sentence("plan_outdated", "{names} changed since {name!r} was planned")
 PLAN_ANEW = Sentence("plan_anew", "Plan it again, and look at what that changes: `patron {kind} plan`.")
-TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what {name!r} would be sent under changed since you looked at it")
+TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what an approval of {name!r} covers changed since you looked at it")
 RECIPIENTS_CHOSEN = Sentence("recipients_chosen", "{name!r} was planned by earlier rules of {names}")
 
 APPROVALS = ("approved", "reapproved")

@@ -1,6 +1,7 @@
 """A sandbox survives whatever it calls, says why a call came to nothing, and lets it reach nothing."""
 
 import os
+import resource
 import socket
 import sys
 import threading
@@ -10,7 +11,8 @@ import pytest
 from tests.support.hostile import hostile_calls
 
 from patron.schema.errors import BadFile
-from patron.storage.sandbox.sandbox import WATCHER, Sandbox, Stop, Stopped
+from patron.storage.sandbox.confinement import memory_cap
+from patron.storage.sandbox.sandbox import STOPPED_CALLS, Sandbox, Stop, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds
 
 MB = 1 << 20
@@ -59,18 +61,19 @@ def test_a_call_has_its_answer_and_the_next_one_the_same_process(sandbox):
     ],
 )
 def test_a_call_that_takes_too_much_or_fails_is_stopped_and_the_next_is_answered(sandbox, function, arguments, stop):
-    noted = []
-    WATCHER.set(noted)
+    calls = []
+    before = STOPPED_CALLS.set(calls)
     with pytest.raises(Stopped) as stopped:
         sandbox.call(function, *arguments)
+    STOPPED_CALLS.reset(before)
     assert stopped.value.stop is stop
-    assert noted == [(function.__name__, stop)]
+    assert calls == [(function.__name__, stop)]
     refusal = stopped.value.refusal(BadFile, where="orders.csv", todo="Send a smaller one.")
     assert (refusal.where, refusal.todo) == ("orders.csv", "Send a smaller one.")
     assert sandbox.call(hostile_calls.add, 2, 2) == 4
 
 
-def test_half_a_sign_is_refused_before_it_is_sent(sandbox):
+def test_a_lone_surrogate_is_refused_before_it_is_sent(sandbox):
     with pytest.raises(Stopped):
         sandbox.call(hostile_calls.read, "\ud800")
 
@@ -127,3 +130,38 @@ def test_who_asked_stops_a_call_and_nobody_else_does():
     assert stops == [Stop.ASKER]
     assert sandbox.call(hostile_calls.add, 1, 1) == 2
     sandbox.close()
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="no limit")
+def test_a_cap_within_another_one_only_tightens_it():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_cap(1 << 40):
+        outer = resource.getrlimit(resource.RLIMIT_DATA)
+        with memory_cap(1 << 41):
+            assert resource.getrlimit(resource.RLIMIT_DATA) == outer
+        with memory_cap(1 << 39):
+            assert resource.getrlimit(resource.RLIMIT_DATA) < outer
+        assert resource.getrlimit(resource.RLIMIT_DATA) == outer
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_threads_that_read_at_once_leave_the_process_without_a_cap():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    entered, left = threading.Event(), threading.Event()
+
+    def read_longer():
+        with memory_cap(1 << 40):
+            entered.set()
+            left.wait(10)
+
+    def read_first():
+        with memory_cap(1 << 40):
+            longer.start()
+            entered.wait(10)
+        left.set()
+
+    first, longer = threading.Thread(target=read_first), threading.Thread(target=read_longer)
+    first.start()
+    for thread in (first, longer):
+        thread.join(10)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

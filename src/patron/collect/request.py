@@ -36,7 +36,7 @@ BODY_NOT_OBJECT = Sentence("body_not_object", "the body is not a JSON object")
 SEND_ONE_MESSAGE = Sentence("send_one_message", "Send one message.")
 EVENT_BYTES = Sentence("event_bytes", "is {count} bytes long")
 EVENT_DEPTH = Sentence("event_depth", "is nested more than {count} levels deep")
-EVENT_FLATTEN = Sentence("event_flatten", "Send its properties side by side.")
+EVENT_FLATTEN = Sentence("event_flatten", "Flatten its properties.")
 EVENT_BYTES_MOST = Sentence("event_bytes_most", "Send at most {count} bytes an event.")
 NEEDS_SECRET_KEY = Sentence("needs_secret_key", "is accepted with a secret key only")
 

@@ -27,7 +27,7 @@ def written(tmp_path):
         ("300000-columns.csv", "header has more than 65,536 characters"),
         ("1001-columns.csv", "more than 1,000 columns"),
         ("long-header.csv", "header has more than 65,536 characters"),
-        ("header-that-goes-on.csv", "a quotation that does not end"),
+        ("header-that-goes-on.csv", "an unclosed quotation mark"),
         ("80000-keys.jsonl", "more than 1,000 different keys"),
         ("80000-keys-in-one.jsonl", "more than 1,000 different keys"),
         ("long-line.jsonl", "line 1 has more than 1,048,576 bytes"),

@@ -123,7 +123,7 @@ def test_a_sealed_upload_that_was_changed_is_refused(shop):
         b"\xff" * 1000,
     ):
         sealed.write_bytes(changed)
-        with pytest.raises(BadFile, match="not as it was sent"):
+        with pytest.raises(BadFile, match="damaged or changed"):
             look_into_upload(shop, upload_id)
     assert look_into_upload(shop, other).line_count == 151
 

@@ -480,7 +480,7 @@ def tiny_shop(home_of_two, tmp_path_factory):
         shop.close()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [1, 2, 3])  # each fails where sending reads what is in force now
 def test_what_is_sent_is_what_the_approved_versions_give_whatever_is_edited_in_between(tiny_shop, seed):
     shop, chance = tiny_shop, random.Random(seed)  # noqa: S311 - no secret
     world = World(shop, f"tiny {seed}", START + timedelta(days=10 * seed), BEFORE | {"active": True})

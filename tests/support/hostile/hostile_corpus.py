@@ -69,10 +69,11 @@ class Sent:
 
 
 @contextmanager
-def hostile_server(folder: Path) -> Iterator[Server]:
-    """Serve a workspace to somebody who may do everything, and ask for /health all the time."""
+def hostile_server(folder: Path, **settings: str) -> Iterator[Server]:
+    """Serve a workspace to somebody who may do everything, and ask for /health all the time; settings by variable."""
     command = [sys.executable, "-c", SERVER, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe, environment = subprocess.PIPE, {**os.environ, **settings}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         server = Server(process.stdout.readline().strip(), process)
         ended = threading.Event()
         watching = threading.Thread(target=_watch, args=(server, ended), daemon=True)

@@ -122,7 +122,7 @@ def run_query(folder: str, sql: str, most_rows: int, seconds: float, as_of: str)
     from patron.answers.data.sql_query import open_query  # noqa: PLC0415 - why: the server needs none of it
 
     batches, count = [], 0
-    shop = _opened(folder)
+    shop = _open_shop(folder)
     shop = (past_shop(shop, as_of) if as_of else None) or shop
     try:
         with open_query(shop, sql, seconds=seconds, hidden=HIDDEN) as result:
@@ -142,7 +142,7 @@ def run_query(folder: str, sql: str, most_rows: int, seconds: float, as_of: str)
 
 
 @lru_cache(1)
-def _opened(folder: str) -> Shop:
+def _open_shop(folder: str) -> Shop:
     return Shop.open(Path(folder))
 
 

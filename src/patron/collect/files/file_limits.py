@@ -16,12 +16,12 @@ from patron.storage.settings import EngineSettings
 
 FILE_COLUMNS = Sentence("file_columns", "has more than {count:,} columns")
 FILE_KEYS = Sentence("file_keys", "its objects have more than {count:,} different keys")
-FILE_HEADER = Sentence("file_header", "its header has more than {count:,} characters, or a quotation that does not end")
+FILE_HEADER = Sentence("file_header", "its header has more than {count:,} characters, or an unclosed quotation mark")
 FILE_LINE = Sentence("file_line", "line {line:,} has more than {count:,} bytes")
 FILE_ROW = Sentence("file_row", "one of its rows has more than {count:,} bytes")
 FILE_ROWS = Sentence("file_rows", "has more rows ({count:,}) than a file of its size can hold")
 FILE_MEMORY = Sentence("file_memory", "its rows unpack to more than {size:g} GB at a time")
-FILE_RESERVED = Sentence("file_reserved", "has a column {name}, a name that imports use themselves")
+FILE_RESERVED = Sentence("file_reserved", "has a column {name}, which is a reserved name")
 RENAME_COLUMN = Sentence("rename_column", "Rename it.")
 EXPORT_FEWER = Sentence("export_fewer", "Export the columns that the mapping needs, and one row for each event.")
 

@@ -38,7 +38,7 @@ DOCTOR_OLD_TEXTS = Sentence(
     "doctor.old_texts", "{count:,} entries of an earlier version hold tags or search words in clear"
 )
 DOCTOR_FORGET_REPLACES = Sentence(
-    "doctor.forget_replaces", "The next `patron forget` replaces them, also that of somebody who was forgotten before."
+    "doctor.forget_replaces", "The next `patron forget` replaces them; repeating an earlier one does, too."
 )
 
 OTHERS = 0o077

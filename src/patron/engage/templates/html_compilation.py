@@ -42,7 +42,7 @@ BLOCKS = frozenset(
 )
 CELLS, TERMS = frozenset(("td", "th")), frozenset(("dd", "dt"))
 ENDS = {
-    **dict.fromkeys(BLOCKS, frozenset("p")),
+    **dict.fromkeys(BLOCKS, frozenset(("p",))),
     **dict.fromkeys(CELLS, CELLS),
     **dict.fromkeys(TERMS, TERMS),
     "li": frozenset(("li", "p")),

@@ -78,7 +78,7 @@ class MessageTemplate:
     @classmethod
     def of(cls, template: Template, language: str = "") -> Self:
         """Compile a template. Raises BadTemplate for one that is not valid, or has no link to unsubscribe."""
-        return cls(**_compiled(template.subject, template.body, template.format, language))
+        return cls(**_compile(template.subject, template.body, template.format, language))
 
     def require_known_names(self) -> None:
         """Refuse what no message has a value for, such as a name that is misspelt. Raises BadTemplate."""
@@ -168,8 +168,8 @@ def _where(language: str) -> str:
 
 
 @lru_cache(MAX_COMPILED)
-def _compiled(subject: str, body: str, body_format: str, language: str) -> dict[str, Any]:
-    """Fields of a compiled template."""
+def _compile(subject: str, body: str, body_format: str, language: str) -> dict[str, Any]:
+    """Fields of a compiled template. Raises BadTemplate."""
     where = _where(language)
     try:
         compiled = COMPILER.call(compile_template, subject, body, body_format, where)

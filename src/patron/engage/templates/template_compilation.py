@@ -13,8 +13,8 @@ from patron.schema.sentences import Sentence
 
 TEMPLATE_FILTER = Sentence("template_filter", "has a filter {name!r}, which does not exist")
 TEMPLATE_LIQUID = Sentence("template_liquid", "is not valid Liquid ({cause})")
-TEMPLATE_TAGS = Sentence("template_tags", "has more than {count:,} tags and values of Liquid")
-TEMPLATE_FEWER_TAGS = Sentence("template_fewer_tags", "Take some out, or write the text as it is.")
+TEMPLATE_TAGS = Sentence("template_tags", "has more than {count:,} Liquid tags and values")
+TEMPLATE_FEWER_TAGS = Sentence("template_fewer_tags", "Remove some, or write the text out.")
 
 HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
 MAX_TAGS = 1_000

@@ -1,6 +1,6 @@
 """Files that people upload, sealed under a key of the workspace until they are imported, or for a day.
 
-A file lies in blocks, each encrypted (AES-256-GCM) with its place, so that none can be left out, moved or put into
+A file lies in blocks, each encrypted (AES-256-GCM) with its position, so that none can be left out, moved or put into
 another file; the first holds the file's name. It is in clear only while somebody reads it, in a folder that its reader
 locks; one whose reader is gone is deleted.
 """
@@ -33,7 +33,7 @@ UPLOAD_TWICE = Sentence("upload_twice", "Upload it again: nothing is stored twic
 NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is empty")
 NO_UPLOAD = Sentence("no_upload", "no such upload")
 UPLOAD_DELETED = Sentence("upload_deleted", "the uploaded file was deleted after its import, or after a day")
-UPLOAD_DAMAGED = Sentence("upload_damaged", "the uploaded file is not as it was sent")
+UPLOAD_DAMAGED = Sentence("upload_damaged", "the uploaded file was damaged or changed")
 FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")
 UPLOAD_AGAIN = Sentence("upload_again", "Upload the file again.")
 USE_IMPORT = Sentence("use_import", "Use `patron import` for it.")
@@ -77,11 +77,6 @@ def seal_upload(shop: Shop, name: str, content: BinaryIO) -> str:
         delete_upload(shop, upload_id)
         raise
     return upload_id
-
-
-def upload_size(shop: Shop, upload_id: str) -> int:
-    """Bytes of a sealed file; some more than it had. Raises NotFound."""
-    return _sealed_file(shop, upload_id).stat().st_size
 
 
 @contextmanager
@@ -171,23 +166,23 @@ def _bounded_blocks(content: BinaryIO, name: str) -> Iterator[bytes]:
 
 def _sealed_blocks(cipher: AESGCM, upload_id: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Blocks with their lengths, encrypted; an empty one is the last."""
-    for place, block in enumerate(chain(blocks, [b""])):
+    for position, block in enumerate(chain(blocks, [b""])):
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = nonce + cipher.encrypt(nonce, block, f"{upload_id} {place}".encode())
+        sealed = nonce + cipher.encrypt(nonce, block, f"{upload_id} {position}".encode())
         yield LENGTH.pack(len(sealed)) + sealed
 
 
 def _opened_blocks(cipher: AESGCM, upload_id: str, file: BinaryIO) -> Iterator[bytes]:
     """Blocks in clear. Raises BadFile where one was changed, moved or left out."""
-    place = 0
+    position = 0
     try:
         while True:
             sealed = file.read(LENGTH.unpack(file.read(LENGTH.size))[0])
-            block = cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], f"{upload_id} {place}".encode())
+            block = cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], f"{upload_id} {position}".encode())
             if not block:
                 return
             yield block
-            place += 1
+            position += 1
     except (InvalidTag, struct.error, ValueError) as error:
         raise BadFile(UPLOAD_DAMAGED, where=upload_id, todo=UPLOAD_AGAIN) from error
 

@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 CHANNEL_GONE = Sentence("held_channel_gone", "the channel {name} is not set up any more")
 PROVIDER_CHANGED = Sentence("held_provider_changed", "{keys} of the channel {name} changed since the approval")
 LINKS_CHANGED = Sentence(
-    "held_links_changed", "public_url changed since the approval, so that links to unsubscribe would lead elsewhere"
+    "held_links_changed", "public_url changed since the approval, so that unsubscribe links would lead elsewhere"
 )
 OFFER_GONE = Sentence("held_offer_gone", "the offer {name} is not given any more")
 STAGES_CHANGED = Sentence(
-    "held_stages_changed", "[at_risk] of policy.toml changed since the approval, and a rule asks for the stage of life"
+    "held_stages_changed", "[at_risk] of policy.toml changed since the approval, and a rule uses the lifecycle stage"
 )
 TERMS_UNKNOWN = Sentence(
     "held_terms_unknown",
-    "it was approved before Patron recorded what an approval is given for, and policy.toml changed since",
+    "it was approved before Patron recorded what an approval covers, and policy.toml changed since",
 )
 
 HELD = Sentence("held", "nothing of {name!r} is sent: {reasons}")

@@ -11,6 +11,7 @@ import platform
 import resource
 import struct
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +61,7 @@ def confine(*, readable: Sequence[str], max_files: int) -> None:
 
 
 def _interpreter_folders() -> set[str]:
-    folders = {sys.prefix, sys.base_prefix, *(one for one in sys.path if one), str(Path(__file__).parents[3])}
+    folders = {sys.prefix, sys.base_prefix, *(path for path in sys.path if path), str(Path(__file__).parents[3])}
     return {*SYSTEM_FOLDERS, *SYSTEM_FILES, *folders}
 
 
@@ -77,10 +78,10 @@ def _restrict_files(libc: ctypes.CDLL, readable: Iterable[str]) -> None:
         return
     for path in sorted(readable):
         with suppress(OSError):
-            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             allowed = READ_FILE | (READ_FOLDER if Path(path).is_dir() else 0)
-            libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, opened), 0)
-            os.close(opened)
+            libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, descriptor), 0)
+            os.close(descriptor)
     libc.syscall(RESTRICT_SELF, rules, 0)
     os.close(rules)
 
@@ -91,39 +92,43 @@ def _filter_calls(libc: ctypes.CDLL) -> None:
     if machine not in ARCHITECTURES:
         return
     denied = DENIED_CALLS[machine]
-    refuse = len(denied) + 1
-    """Steps from the first comparison to the refusal."""
+    refuse = len(denied) + 1  # why: jumps count the steps that they leave out
     steps = [
         (LOAD_WORD, 0, 0, 4),
         (JUMP_IF_EQUAL, 0, refuse + 2, ARCHITECTURES[machine]),
         (LOAD_WORD, 0, 0, 0),
         (JUMP_IF_AT_LEAST, refuse, 0, FOREIGN_CALLS),
-        *((JUMP_IF_EQUAL, refuse - 1 - place, 0, number) for place, number in enumerate(denied)),
+        *((JUMP_IF_EQUAL, refuse - 1 - position, 0, number) for position, number in enumerate(denied)),
         (RETURN, 0, 0, ALLOW),
         (RETURN, 0, 0, DENY | PERMISSION),
     ]
     program = b"".join(struct.pack("=HBBI", *step) for step in steps)
-    kept = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("@HP", len(steps), ctypes.addressof(kept))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
     libc.prctl(SET_FILTER, FILTER_MODE, header, 0, 0)
 
 
-def give_way() -> None:
-    """Let the system end this process before others where it has no memory left."""
+def raise_oom_score() -> None:
+    """Let the system end this process before others when memory runs out."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 @contextmanager
 def memory_cap(size: int) -> Iterator[None]:
-    """Let the process take so many bytes more than now, whoever takes them; Linux alone says how much it has."""
+    """Let the process take so many bytes more than now, whoever takes them; Linux alone says how much it has.
+
+    A cap within another one only tightens it. A thread of a server caps nothing: all threads share the limit, and two
+    that overlap would leave one behind for good.
+    """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     taken = _data_bytes()
-    most = taken + size
-    if not taken or (before[1] != resource.RLIM_INFINITY and most > before[1]):
+    limit = taken + size
+    is_capped = before[0] != resource.RLIM_INFINITY and before[0] <= limit
+    if not taken or is_capped or threading.current_thread() is not threading.main_thread():
         yield
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield
     finally:

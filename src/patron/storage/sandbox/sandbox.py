@@ -24,10 +24,10 @@ from patron.schema.errors import PatronError, read_texts
 from patron.schema.sentences import Sentence, Text
 from patron.storage.sandbox.sandbox_process import Answer, Bounds, Call, read_frame, write_frame
 
-READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds, and was stopped")
-READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory, and was stopped")
-READING_FAILED = Sentence("reading_failed", "what is in it stopped the process that read it")
-READING_BUSY = Sentence("reading_busy", "too much is being read already")
+READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds and was stopped")
+READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory and was stopped")
+READING_FAILED = Sentence("reading_failed", "its content crashed the process that read it")
+READING_BUSY = Sentence("reading_busy", "too many files and templates are being read already")
 TRY_IN_A_MOMENT = Sentence("try_in_a_moment", "Try again in a moment.")
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 20.0
 """How long a call waits for its turn, and for a process to start."""
 GRACE_SECONDS = 2.0
 """How long a process that closed its pipes may take to end."""
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHONHASHSEED")
+PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHONHASHSEED")
 """What a confined process gets of the environment: nothing that could be secret."""
 SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Few threads, and memory that counts when it is used."""
@@ -74,7 +74,7 @@ class Stopped(Exception):
         return READING_BUSY if self.stop is Stop.BUSY else READING_FAILED
 
 
-WATCHER: ContextVar[list[tuple[str, Stop]] | None] = ContextVar("patron_stopped_calls", default=None)
+STOPPED_CALLS: ContextVar[list[tuple[str, Stop]] | None] = ContextVar("patron_stopped_calls", default=None)
 """Where the calls of a request that were stopped are noted: the function, and why."""
 
 
@@ -105,15 +105,15 @@ class Sandbox:
         call = Call(function.__module__, function.__qualname__, arguments=list(arguments), seconds=seconds)
         try:
             content = msgspec.msgpack.encode(call)
-        except UnicodeEncodeError as error:  # why: half a sign, which JSON can name and no text can hold
+        except UnicodeEncodeError as error:  # why: a lone surrogate, which JSON can name and no text can hold
             raise Stopped(Stop.FAILURE, self._bounds, seconds) from error
         try:
             with self._turn(seconds) as number:
                 answer = self._ask(number, content, seconds, asker)
         except Stopped as stopped:
-            noted = WATCHER.get()
-            if noted is not None and stopped.stop is not Stop.ASKER:
-                noted.append((function.__name__, stopped.stop))
+            calls = STOPPED_CALLS.get()
+            if calls is not None and stopped.stop is not Stop.ASKER:
+                calls.append((function.__name__, stopped.stop))
             raise
         if answer.refusal is not None:
             refusal = read_texts(answer.refusal)
@@ -155,7 +155,7 @@ class Sandbox:
             self._stopped.pop(number, None)
             self._askers[number] = asker
         try:
-            process = self._started(number)
+            process = self._ready_process(number)
             with self._killed_after(number, seconds + self._bounds.waiting_seconds):
                 write_frame(_pipe(process.stdin), call)
                 content = read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
@@ -182,7 +182,7 @@ class Sandbox:
         finally:
             timer.cancel()
 
-    def _started(self, number: int) -> "subprocess.Popen[bytes]":
+    def _ready_process(self, number: int) -> "subprocess.Popen[bytes]":
         """The process of a number, ready for a call. Raises OSError where it does not start."""
         process = self._processes[number]
         if process is None or process.poll() is not None:
@@ -197,7 +197,7 @@ class Sandbox:
     def _reason(self, number: int) -> Stop:
         """Why the process of a number does not answer; it is ended."""
         process = self._processes[number]
-        if process is not None:
+        if process is not None and number not in self._stopped:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_SECONDS)  # why: its pipes close before it has ended
         is_out_of_time = process is not None and process.returncode == -signal.SIGXCPU
@@ -221,7 +221,7 @@ def _start(bounds: Bounds) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", MODULE, msgspec.json.encode(bounds).decode()]
     environment = dict(os.environ)
     if bounds.is_confined:
-        environment = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+        environment = {name: value for name, value in os.environ.items() if name in PASSED_VARIABLES}
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,

@@ -16,7 +16,7 @@ from typing import IO, Any, get_type_hints
 import msgspec
 
 from patron.schema.errors import PatronError
-from patron.storage.sandbox.confinement import confine, give_way, memory_cap
+from patron.storage.sandbox.confinement import confine, memory_cap, raise_oom_score
 
 LENGTH = struct.Struct(">I")
 
@@ -107,7 +107,7 @@ def main(bounds: Bounds) -> None:
     """Answer calls until the server ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # why: whatever a library prints must not look like an answer
-    give_way()
+    raise_oom_score()
     if bounds.is_confined:
         confine(readable=bounds.readable, max_files=bounds.max_files)
     write_frame(out, b"ready")

@@ -121,7 +121,7 @@ def test_a_port_that_is_in_use_is_said_at_once_whatever_overlaps(taken, named):
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with create_server((taken, 0), family=family) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"^--port {port}: port {port} is in use. End what listens there"):
+        with pytest.raises(SettingsError, match=f"^--port {port}: port {port} is in use. Stop what listens there"):
             _listen(named, port)
 
 
@@ -159,24 +159,30 @@ def test_a_workspace_has_one_server_and_others_that_only_accept(folder):
             assert listener.getsockname()[1]
 
 
-def test_a_server_that_cannot_start_ends_at_once_and_has_begun_nothing(folder, tmp_path):
-    """As processes: what they say, how they end, how long they take, what they leave."""
+def test_a_certificate_that_cannot_be_used_is_refused_in_a_sentence(tmp_path):
     files = certificate(tmp_path)
     (tmp_path / "other").mkdir()
     chain, other_key = files["ssl_certfile"], certificate(tmp_path / "other")["ssl_keyfile"]
-    locked = tmp_path / "locked.pem"
-    key = serialization.load_pem_private_key(files["ssl_keyfile"].read_bytes(), None)
-    sealed = serialization.BestAvailableEncryption(b"secret")
-    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
+    refusals = {
+        (chain, other_key): "cannot be used with the key",
+        (chain, locked_key(files["ssl_keyfile"])): "the key without a pass phrase",
+        (other_key, chain): "both in PEM format",
+        (chain, None): "a certificate needs its key",
+    }
+    for (given_chain, given_key), sentence in refusals.items():
+        with pytest.raises(SettingsError, match=sentence):
+            Certificate.of(given_chain, given_key)
+
+
+def test_a_server_that_cannot_start_ends_at_once_and_has_begun_nothing(folder, tmp_path):
+    """As processes: what they say, how they end, what they leave."""
+    files = certificate(tmp_path)
+    locked = locked_key(files["ssl_keyfile"])
     before = {path.name for path in folder.iterdir()}
     with create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
         refusals = {
-            ("--port", port): "is in use",
-            ("--certificate", chain, "--certificate-key", other_key): "cannot be used with the key",
-            ("--certificate", chain, "--certificate-key", locked): "the key without a pass phrase",
-            ("--certificate", other_key, "--certificate-key", chain): "both in PEM format",
-            ("--certificate", chain): "a certificate needs its key",
+            ("--port", str(taken.getsockname()[1])): "is in use",
+            ("--certificate", files["ssl_certfile"], "--certificate-key", locked): "the key without a pass phrase",
         }
         for options, sentence in refusals.items():
             command = [sys.executable, "-m", "patron", "serve", "--workspace", folder, "--port", "0", *options]
@@ -196,6 +202,15 @@ def test_what_a_server_cannot_serve_is_known_before_anything_works_in_the_backgr
     with opened(folder) as shop, claim_place(shop, place) as listener, pytest.raises(ZeroDivisionError):
         server.serve(shop, place, listener)
     assert begun == []
+
+
+def locked_key(path):
+    """The same key under a pass phrase."""
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    locked = path.with_name("locked.pem")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed))
+    return locked
 
 
 def certificate(folder):

@@ -60,7 +60,7 @@ APPROVE_OWN_RULE = Sentence(
 PLAN_OUTDATED = Sentence("plan_outdated", "{names} changed since {name!r} was planned")
 PLAN_ANEW = Sentence("plan_anew", "Plan it again, and look at what that changes: `patron {kind} plan`.")
 PLAN_NOT_NEWEST = Sentence("plan_not_newest", "{name!r} was planned again since you looked at it")
-TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what {name!r} would be sent under changed since you looked at it")
+TERMS_NOT_NEWEST = Sentence("terms_not_newest", "what an approval of {name!r} covers changed since you looked at it")
 RECIPIENTS_CHOSEN = Sentence("recipients_chosen", "{name!r} was planned by earlier rules of {names}")
 
 APPROVALS = ("approved", "reapproved")
@@ -113,10 +113,11 @@ def approve(
     saved = kind.saved_in(shop.store, name)
     require_newest(kind, saved, version)
     plan = saved.last("planned")
-    if planned_at and (plan is None or plan.details.get("planned_at") != planned_at):
+    planned = plan.details if plan else {}
+    if planned_at and planned.get("planned_at") != planned_at:
         raise _planned_again(kind, name)
-    # why once and before the authors: what somebody changes meanwhile is neither looked at nor approved
     wanted = terms_to_approve(saved, terms_today(shop, saved.content))
+    # why first: what is checked below is what is pinned, whoever edits something meanwhile
     if saved.content.budget >= shop.policy.campaigns.approval_free_below:
         _require_second_person(kind, saved, person(context.by))
         _require_no_own_rule(shop, kind, saved, context.by)
@@ -126,9 +127,8 @@ def approve(
     pending = pending_approval(shop, saved)
     if pending is None:
         kind.require(saved, "approved")
-        planned = _planned_terms(shop, kind, saved)
-        version_of = plan.details.get("policy_version", "") if plan else ""
-        details = {"policy_version": version_of, "terms": planned}
+        require_same_terms(kind, saved, planned.get("terms", wanted), wanted)
+        details = {"policy_version": planned.get("policy_version", ""), "terms": planned.get("terms", wanted)}
         return record_step(context, kind, saved, "approved", details=details)
     if not (pending.changes or pending.held):
         names = ", ".join(change.name for change in pending.unplanned)
@@ -139,14 +139,6 @@ def approve(
 
 def _planned_again(kind: VersionedDrafts[Any], name: str) -> PatronError:
     return kind.problem(PLAN_NOT_NEWEST(name=name), where=kind.kind, todo=LOOK_THEN_REPEAT(kind=kind.kind))
-
-
-def _planned_terms(shop: Shop, kind: VersionedDrafts[Any], saved: SavedVersion[Any]) -> Terms:
-    """The terms of the plan; today's of one made before plans had any. Raises the kind's problem where they changed."""
-    plan, today = saved.last("planned"), terms_today(shop, saved.content)
-    planned = plan.details.get("terms", today) if plan else today
-    require_same_terms(kind, saved, planned, today)
-    return planned
 
 
 def require_same_terms(kind: VersionedDrafts[Any], saved: SavedVersion[Any], before: Terms, after: Terms) -> None:

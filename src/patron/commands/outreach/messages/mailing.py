@@ -95,8 +95,7 @@ class CampaignMailing(Mailing):
         """The messages of a version of a campaign; the shop is as it was approved."""
         campaign, zone = saved.content, ZoneInfo(shop.settings.shop.time_zone)
         parts = (campaign.name, campaign.channel, campaign.topic, campaign.template, saved.version)
-        parts = (*parts, saved.approval_entry())
-        return cls(*parts, campaign.end_at(zone), campaign.budget_cents)
+        return cls(*parts, saved.approval_entry(), campaign.end_at(zone), campaign.budget_cents)
 
     def message_id(self, due: DueMessage) -> str:
         """One for each customer and channel."""

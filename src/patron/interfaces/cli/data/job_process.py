@@ -19,7 +19,7 @@ from patron.run import run_loop
 from patron.service.jobs import carry_out
 from patron.storage.runs.jobs import IMPORT, PREVIEW, RUN, TRIAL
 from patron.storage.runs.last_run import last_run
-from patron.storage.sandbox.confinement import give_way
+from patron.storage.sandbox.confinement import raise_oom_score
 from patron.storage.shop import Shop
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main(folder: Path, job_id: str) -> int:
     """Do the work of a job; how it went is in its row."""
     with suppress(OSError):
         os.nice(NICENESS)
-    give_way()
+    raise_oom_score()
     shop = Shop.open(folder, wait_seconds=PATIENCE_SECONDS)
     work = {
         RUN: lambda job, progress: _run(shop, job, progress),

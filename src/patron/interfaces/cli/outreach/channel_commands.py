@@ -62,7 +62,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
         output.say("  ".join(part for part in (state.name, state.server, words, signed) if part))
         for problem in state.problems:
             output.say(f"  - {problem}")
-    show_awaiting(pending_approvals(shop, sections=SETTINGS_SECTIONS), "Settings are not the approved ones")
+    show_awaiting(pending_approvals(shop, sections=SETTINGS_SECTIONS), "The settings changed")
 
 
 @channels.command("test")

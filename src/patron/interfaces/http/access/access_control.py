@@ -38,7 +38,7 @@ from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import NotAllowed, NotFound, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
-from patron.storage.sandbox.sandbox import WATCHER, Stop
+from patron.storage.sandbox.sandbox import STOPPED_CALLS, Stop
 from patron.storage.shop import Shop
 
 NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
@@ -163,11 +163,11 @@ class AccessControl:
                 await run_in_threadpool(self._record_stops, state["actor"], _address(scope), stops)
             await send(message)
 
-        before = WATCHER.set(stops)
+        before = STOPPED_CALLS.set(stops)
         try:
             await app(scope, receive, record_and_send)
         finally:
-            WATCHER.reset(before)
+            STOPPED_CALLS.reset(before)
 
     def _record_stops(self, actor: Actor | None, address: str, stops: Sequence[tuple[str, Stop]]) -> None:
         """Enter into the audit log that something somebody sent could not be read within bounds."""

@@ -50,7 +50,7 @@ END_OTHER_SERVER = Sentence("end_other_server", "Use that one, or end it first."
 CANNOT_LISTEN = Sentence("cannot_listen", "cannot listen on {host} ({cause})")
 NAME_LISTEN_ADDRESS = Sentence("name_listen_address", "Name an address of this machine, or 0.0.0.0.")
 PORT_IN_USE = Sentence("port_in_use", "port {port} is in use")
-NAME_PORT = Sentence("name_port", "End what listens there, or name another port: --port {port}.")
+NAME_PORT = Sentence("name_port", "Stop what listens there, or choose another port: --port {port}.")
 PORT_IS_RESERVED = Sentence("port_is_reserved", "this user may not listen on port {port}")
 NAME_HIGH_PORT = Sentence(
     "name_high_port", "Name a port from 1024 on, such as --port 8321, or give the process CAP_NET_BIND_SERVICE."

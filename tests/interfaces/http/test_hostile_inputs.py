@@ -1,5 +1,8 @@
 """Whatever somebody sends, the server goes on; `benchmarks/interfaces/hostile_inputs.py` sends all of it."""
 
+import threading
+import time
+
 import httpx
 import pytest
 from tests.support.hostile import hostile_corpus
@@ -7,6 +10,7 @@ from tests.support.hostile.hostile_corpus import hostile_server
 
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
+from patron.storage.sandbox.sandbox import MAX_WAITING_OF_ONE
 
 EVERY = 11
 MEMORY_RATIO = 1.2
@@ -40,3 +44,38 @@ def test_what_is_stopped_is_refused_and_on_record(server, made_shop):
     assert '"reader": "compile_template"' in entry.details
     assert '"reason": "time"' in entry.details
     assert '"address": "/api/campaigns"' in entry.details
+
+
+def test_a_crowd_of_queries_of_one_person_keeps_nobody_waiting(server):
+    answers = []
+
+    def ask(number):
+        sql = f"with recursive t(n) as (select {number} union all select n + 1 from t) select max(n) from t"
+        answers.append(httpx.get(f"{server.address}/api/questions/ask", params={"sql": sql}, timeout=60))
+
+    crowd = [threading.Thread(target=ask, args=(number,)) for number in range(60)]
+    for asking in crowd:
+        asking.start()
+    while len(answers) < 60 - 1 - MAX_WAITING_OF_ONE:
+        time.sleep(0.05)
+    assert {(one.status_code, one.json()["code"]) for one in answers} == {(422, "sql_busy")}
+    began = time.monotonic()
+    assert httpx.get(f"{server.address}/sign-in", timeout=60).status_code == 200
+    assert time.monotonic() - began < 2.0
+    while any(asking.is_alive() for asking in crowd):
+        httpx.post(f"{server.address}/api/questions/stop", timeout=60)
+        time.sleep(0.05)
+    assert {one.status_code for one in answers} == {422}
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        (f"select {','.join(['c.*'] * 400)} from customers c, range(1000)", "sql_wide"),
+        (f"select {','.join(['1'] * 501)}", "sql_wide"),
+        (f"select {','.join(['1'] * 500)} from range(100)", ""),
+    ],
+)
+def test_a_result_of_more_columns_than_anybody_reads_is_refused(server, sql, code):
+    answer = httpx.get(f"{server.address}/api/questions/ask", params={"sql": sql}, timeout=60)
+    assert (answer.status_code, answer.json().get("code", "")) == (422 if code else 200, code)

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from patron.answers.data.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.insight.questions import QuestionDetail, question_detail, run_question
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, asker_name, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access.access_rights import Action, Area
@@ -67,8 +67,7 @@ def workers_of(request: Request) -> QueryWorkers:
 
 def asker_of(request: Request) -> str:
     """Who runs a question, and may thus stop it."""
-    actor = actor_of(request)
-    return actor.user_id or actor.key_id or actor.name
+    return asker_name(actor_of(request))
 
 
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:

@@ -2,9 +2,11 @@
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -25,6 +27,15 @@ from patron.storage.sandbox.sandbox_process import Bounds
 MB = 1 << 20
 BOUNDS = Bounds(processes=1, seconds=0.3, waiting_seconds=1.0, memory_bytes=200 * MB, answer_bytes=MB)
 PLAIN = {"what": "x", "where": "", "todo": "", "code": "", "values": {}, "todo_code": "", "todo_values": {}}
+SERVER = """
+import sys
+from tests.support.hostile import hostile_calls
+from patron.storage.sandbox.sandbox import Sandbox
+from patron.storage.sandbox.sandbox_process import Bounds
+sandbox = Sandbox(Bounds(processes=1, is_confined=sys.argv[1] == "True"))
+print(sandbox.call(hostile_calls.process_id), flush=True)
+sandbox.call(hostile_calls.sleep_on)
+"""
 IS_LINUX = sys.platform == "linux"
 
 
@@ -202,6 +213,28 @@ def test_one_asker_leaves_a_process_and_the_queue_to_others():
         time.sleep(0.02)
     assert sandbox.call(hostile_calls.add, 1, 1) == 2
     sandbox.close()
+
+
+@pytest.mark.parametrize("is_confined", [True, False])
+def test_a_process_in_the_middle_of_a_call_ends_with_the_server_that_was_killed(is_confined):
+    command = [sys.executable, "-c", SERVER, str(is_confined)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        process = int(server.stdout.readline())
+        time.sleep(0.2)
+        server.kill()
+    ended_at = time.monotonic() + 5.0
+    while _is_running(process) and time.monotonic() < ended_at:
+        time.sleep(0.02)
+    assert not _is_running(process)
+
+
+def _is_running(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return not IS_LINUX or Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_who_asked_stops_a_call_and_nobody_else_does():

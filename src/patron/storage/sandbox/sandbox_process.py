@@ -7,8 +7,10 @@ import importlib
 import inspect
 import os
 import resource
+import select
 import struct
 import sys
+import threading
 import traceback
 from math import ceil
 from typing import IO, Any, get_type_hints
@@ -105,6 +107,14 @@ def _bound_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (ceil(used.ru_utime + used.ru_stime + seconds), hard))
 
 
+def _end_with_server() -> None:
+    """Wait until the server closes the pipe or is gone, then end this process, whatever it does."""
+    closed = select.poll()
+    closed.register(sys.stdin.fileno(), 0)
+    closed.poll()
+    os._exit(0)
+
+
 def main(bounds: Bounds) -> None:
     """Answer calls until the server ends."""
     out = os.fdopen(os.dup(1), "wb")
@@ -115,6 +125,8 @@ def main(bounds: Bounds) -> None:
             os.dup2(nowhere.fileno(), 2)  # why: whoever runs in it must not fill the server's log
             os.dup2(2, 1)
         confine(readable=bounds.readable, max_files=bounds.max_files)
+    # why: started when confined, as threads that are there before stay free
+    threading.Thread(target=_end_with_server, daemon=True).start()
     write_frame(out, b"ready")
     while content := read_frame(sys.stdin.buffer, 1 << 31):
         try:

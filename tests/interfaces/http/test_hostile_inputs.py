@@ -79,3 +79,22 @@ def test_a_crowd_of_queries_of_one_person_keeps_nobody_waiting(server):
 def test_a_result_of_more_columns_than_anybody_reads_is_refused(server, sql, code):
     answer = httpx.get(f"{server.address}/api/questions/ask", params={"sql": sql}, timeout=60)
     assert (answer.status_code, answer.json().get("code", "")) == (422 if code else 200, code)
+
+
+def test_a_crowd_that_signs_in_keeps_no_page_waiting(server):
+    statuses = []
+
+    def enter(number):
+        entered = {"email": f"nobody{number}@shop.example", "password": "x" * 100}
+        statuses.append(httpx.post(f"{server.address}/sign-in", data=entered, timeout=60).status_code)
+
+    crowd = [threading.Thread(target=enter, args=(number,)) for number in range(55)]
+    for entering in crowd:
+        entering.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert httpx.get(f"{server.address}/sign-in", timeout=60).status_code == 200
+    assert time.monotonic() - began < 1.0
+    for entering in crowd:
+        entering.join()
+    assert set(statuses) == {401, 429}

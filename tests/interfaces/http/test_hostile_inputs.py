@@ -8,7 +8,9 @@ import pytest
 from tests.support.hostile import hostile_corpus
 from tests.support.hostile.hostile_corpus import hostile_server
 
+from patron.answers.data.query_worker import QuestionResult, ResultColumn
 from patron.govern.access import audit_log
+from patron.interfaces.http.insight.question_routes import RecentResults
 from patron.schema.access.audit_actions import AuditAction
 from patron.storage.sandbox.sandbox import MAX_WAITING_OF_ONE
 
@@ -98,3 +100,20 @@ def test_a_crowd_that_signs_in_keeps_no_page_waiting(server):
     for entering in crowd:
         entering.join()
     assert set(statuses) == {401, 429}
+
+
+def test_results_that_are_kept_take_no_more_memory_than_there_is_for_them():
+    kept = RecentResults()
+    results = [_result(rows, length) for rows, length in ((1_000, 50_000), (1_000, 100_000), (10, 10), (1_000, 40_000))]
+    for number, result in enumerate(results):
+        kept.keep(number, result)
+        kept.keep(number, result)
+    assert [kept.value(number) is not None for number in range(4)] == [False, False, True, True]
+    for number in range(200):
+        kept.keep(f"small {number}", _result(10, 10))
+    assert kept.value("small 199") is not None
+    assert kept.value(3) is None
+
+
+def _result(rows, length):
+    return QuestionResult((ResultColumn("a", "text"),), (("x" * length,),) * rows)

@@ -32,6 +32,8 @@ HIDDEN = ("token", "trait")
 MAX_TEXT_LENGTH = 500
 MAX_COLUMNS, MAX_CELLS = 500, 5_000_000
 """Of a result: whoever reads it holds all of it in memory, and page or file besides."""
+CELL_BYTES = 60
+"""Of a value beside its text."""
 LIMIT_SECONDS = 4.0
 """How much longer a query has to notice that its time is over, before its process is ended."""
 NARROWER = Sentence("sql_fewer", "Read fewer rows or columns, or aggregate earlier.")
@@ -68,6 +70,12 @@ class QuestionResult:
     columns: tuple[ResultColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
     is_cut: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        texts = sum(len(cell) for row in self.rows for cell in row if isinstance(cell, str))
+        return texts + CELL_BYTES * len(self.rows) * len(self.columns)
 
 
 class QueryWorkers:

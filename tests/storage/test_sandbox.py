@@ -23,6 +23,7 @@ from patron.storage.sandbox.sandbox import (
     Stopped,
 )
 from patron.storage.sandbox.sandbox_process import Bounds
+from patron.storage.shop import SETTINGS_FILE
 
 MB = 1 << 20
 BOUNDS = Bounds(processes=1, seconds=0.3, waiting_seconds=1.0, memory_bytes=200 * MB, answer_bytes=MB)
@@ -235,6 +236,15 @@ def _is_running(process):
     except ProcessLookupError:
         return False
     return not IS_LINUX or Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="other systems bound only what a process takes")
+def test_a_workspace_that_the_server_was_started_in_is_not_readable(tmp_path, monkeypatch):
+    (tmp_path / SETTINGS_FILE).write_text("secret")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sandbox = Sandbox(Bounds(processes=1))
+    assert sandbox.call(hostile_calls.read, str(tmp_path / SETTINGS_FILE)) == "PermissionError"
+    sandbox.close()
 
 
 def test_who_asked_stops_a_call_and_nobody_else_does():

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -24,6 +25,7 @@ from patron.schema import errors
 from patron.schema.errors import PatronError, read_texts
 from patron.schema.sentences import Sentence, Text, declared
 from patron.storage.sandbox.sandbox_process import Answer, Bounds, Call, read_frame, write_frame
+from patron.storage.workspace.workspace_files import SETTINGS_FILE
 
 READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds, and was stopped")
 READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory, and was stopped")
@@ -302,7 +304,8 @@ def _start(bounds: Bounds) -> "subprocess.Popen[bytes]":
     environment = dict(os.environ)
     if bounds.is_confined:
         environment = {name: value for name, value in os.environ.items() if name in PASSED_ON}
-    paths = os.pathsep.join(path for path in sys.path if path)
+    # why: a server started in its workspace by `python -m` has it there, and what is there may be read
+    paths = os.pathsep.join(path for path in sys.path if path and not (Path(path) / SETTINGS_FILE).exists())
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
         stdin=subprocess.PIPE,

@@ -1,7 +1,10 @@
 """Uploaded files: masked, tried, checked as a whole before anything is stored, and deleted afterwards."""
 
 import io
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Thread
 
 import pytest
 
@@ -16,10 +19,16 @@ from patron.commands.data.uploaded_files import (
     save_upload,
     try_upload,
 )
-from patron.schema.errors import BadFile, BadMapping, NotFound
+from patron.schema.errors import BadFile, BadMapping, NotFound, PatronError
 from patron.schema.progress import silent
 from patron.schema.tables import EVENTS
-from patron.storage.data.sealed_uploads import clear_upload, delete_old_uploads
+from patron.storage.data.sealed_uploads import (
+    clear_upload,
+    delete_old_uploads,
+    delete_upload,
+    upload_folder,
+    uploads_folder,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 GERMAN = "Bestellnummer;Kunde;Datum;Betrag\n" + "".join(
@@ -143,6 +152,35 @@ def test_a_copy_in_clear_whose_reader_was_killed_is_deleted_and_one_that_is_read
     delete_old_uploads(shop, now=later)
     assert not left.exists()
     assert look_into_upload(shop, upload_id).line_count == 151
+
+
+def test_an_upload_that_is_deleted_while_it_is_read_is_refused_and_leaves_nothing(shop):
+    upload_id = save_upload(shop, "orders.csv", io.BytesIO(b"a,b\n1,2\n"), now=NOW)
+    with pytest.raises(NotFound), clear_upload(shop, upload_id) as path:  # noqa: PT012 - it is the block that misses it
+        delete_upload(shop, upload_id)
+        path.stat()
+    assert not upload_folder(shop, upload_id).exists()
+    answers = []
+    for _ in range(20):
+        upload_id = save_upload(shop, "orders.csv", io.BytesIO(b"a,b\n" * 1_000_000), now=NOW)
+        readers = [Thread(target=partial(_read_again, shop, upload_id, answers)) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        time.sleep(0.005)
+        delete_upload(shop, upload_id)
+        for reader in readers:
+            reader.join()
+        assert not list(uploads_folder(shop).glob(f"{upload_id}/*"))
+    assert set(answers) == {NotFound}
+
+
+def _read_again(shop, upload_id, answers):
+    try:
+        while True:
+            with clear_upload(shop, upload_id) as path:
+                path.stat()
+    except (PatronError, OSError) as error:
+        answers.append(type(error))
 
 
 def test_a_mapping_quotes_what_a_header_holds_and_names_what_is_missing():

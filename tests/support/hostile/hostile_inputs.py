@@ -342,6 +342,8 @@ def queries() -> dict[str, str]:
         "endless": "with recursive t(n) as (select 1 union all select n + 1 from t) select max(n) from t",
         "rows": "select * from range(1000000000000)",
         "pairs": "select count(*) from events a, events b, events c, events d",
+        "columns": f"select {','.join(['c.*'] * 400)} from customers c, range(1000)",
+        "numbered columns": f"select {','.join(map(str, range(1_200)))} from range(1000)",
         "a text": "select repeat('x', 2000000000)",
         "texts": "select repeat('x', 1000000) from range(100000)",
         "a list": "select range(1000000000)",

@@ -30,11 +30,17 @@ SQL_BUSY = Sentence("sql_busy", "{count} queries are running already")
 HIDDEN = ("token", "trait")
 """Personal-data classes whose columns do not exist for the console's queries."""
 MAX_TEXT_LENGTH = 500
+MAX_COLUMNS, MAX_CELLS = 500, 5_000_000
+"""Of a result: whoever reads it holds all of it in memory, and page or file besides."""
+CELL_BYTES = 60
+"""Of a value beside its text."""
 LIMIT_SECONDS = 4.0
 """How much longer a query has to notice that its time is over, before its process is ended."""
 NARROWER = Sentence("sql_fewer", "Read fewer rows or columns, or aggregate earlier.")
 PAGE_LISTS = Sentence("sql_page_lists", "The page lists all tables and columns.")
 SQL_EXHAUSTED = Sentence("sql_exhausted", "the query took more than there is, and was stopped")
+SQL_WIDE = Sentence("sql_wide", "its result has {count:,} columns, more than {most:,}")
+SQL_LARGE = Sentence("sql_large", "its result has more than {most:,} values")
 SQL_YOU_STOPPED = Sentence("sql_you_stopped", "you stopped the query")
 BOUNDS = Bounds(
     processes=2,
@@ -64,6 +70,12 @@ class QuestionResult:
     columns: tuple[ResultColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
     is_cut: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        texts = sum(len(cell) for row in self.rows for cell in row if isinstance(cell, str))
+        return texts + CELL_BYTES * len(self.rows) * len(self.columns)
 
 
 class QueryWorkers:
@@ -127,9 +139,11 @@ def run_query(folder: str, sql: str, most_rows: int, seconds: float, as_of: str)
     try:
         with open_query(shop, sql, seconds=seconds, hidden=HIDDEN) as result:
             schema = result.schema
+            _require_small(len(schema), 0)
             for batch in result.batches:
                 batches.append(batch)
                 count += batch.num_rows
+                _require_small(len(schema), min(count, most_rows))
                 if count > most_rows:
                     break
     except BadQuery as error:
@@ -139,6 +153,14 @@ def run_query(folder: str, sql: str, most_rows: int, seconds: float, as_of: str)
     cells = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
     rows = tuple(zip(*cells, strict=True)) if cells else ()
     return PlainResult(columns, rows, count > most_rows)
+
+
+def _require_small(columns: int, rows: int) -> None:
+    """Raise BadQuery for a result that would take the memory of whoever reads it."""
+    if columns > MAX_COLUMNS:
+        raise BadQuery(SQL_WIDE(count=columns, most=MAX_COLUMNS), todo=NARROWER)
+    if columns * rows > MAX_CELLS:
+        raise BadQuery(SQL_LARGE(most=MAX_CELLS), todo=NARROWER)
 
 
 @lru_cache(1)
@@ -151,6 +173,8 @@ def _todo(refusal: BadQuery) -> str:
     if code_of(refusal.what) == SQL_STOPPED.code:
         return NARROWER
     todo = refusal.todo
+    if todo == NARROWER:
+        return NARROWER
     if isinstance(todo, Text) and todo.code == TWO_TEXTS.code and code_of(todo.values["second"]) == SQL_LISTED.code:
         return todo.values["first"]
     return PAGE_LISTS if code_of(todo) in {"", SQL_LISTED.code} else todo

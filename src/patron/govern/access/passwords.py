@@ -5,13 +5,15 @@ Length and how hard it is to guess count, not the kinds of characters; nobody mu
 
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
+from patron.schema.common_sentences import TOO_MUCH_AT_ONCE, TRY_IN_A_SECOND
 from patron.schema.errors import AccessProblem
 from patron.schema.sentences import Sentence
 
@@ -32,6 +34,8 @@ CODE_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """For recovery codes, which are random: 19 MiB."""
 AT_ONCE = threading.BoundedSemaphore(4)
 """Bounds the memory that many people who sign in at once take."""
+PLACES = threading.BoundedSemaphore(12)
+"""Of those who sign in and those who wait for it: nobody who is unknown holds all threads that answer requests."""
 
 
 def require_good_password(password: str, context: Iterable[str]) -> None:
@@ -47,18 +51,29 @@ def require_good_password(password: str, context: Iterable[str]) -> None:
 
 
 def hash_password(password: str) -> str:
-    """The password as it is stored."""
-    with AT_ONCE:
+    """The password as it is stored. Raises AccessProblem (429) where too many sign in."""
+    with _place(), AT_ONCE:
         return HASHER.hash(_plain(password))
 
 
 def is_password(stored: str, password: str) -> bool:
-    """Whether a password is the stored one; takes as long where none is stored."""
-    with AT_ONCE:
+    """Whether a password is the stored one; takes as long where none is stored. Raises AccessProblem (429)."""
+    with _place(), AT_ONCE:
         try:
             return HASHER.verify(stored or _nobody(), _plain(password)[:MAX_LENGTH]) and bool(stored)
         except (VerificationError, InvalidHashError):
             return False
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """Raise AccessProblem (429) where too many wait already."""
+    if not PLACES.acquire(blocking=False):
+        raise AccessProblem("too_many", TOO_MUCH_AT_ONCE, status=429, todo=TRY_IN_A_SECOND, retry_seconds=1)
+    try:
+        yield
+    finally:
+        PLACES.release()
 
 
 def is_outdated(stored: str) -> bool:
@@ -72,8 +87,8 @@ def hash_code(code: str) -> str:
 
 
 def is_code(stored: str, code: str) -> bool:
-    """Whether a recovery code is the stored one."""
-    with AT_ONCE:
+    """Whether a recovery code is the stored one. Raises AccessProblem (429) where too many sign in."""
+    with _place(), AT_ONCE:
         try:
             return CODE_HASHER.verify(stored, code)
         except (VerificationError, InvalidHashError):

@@ -85,6 +85,26 @@ def clear_upload(shop: Shop, upload_id: str) -> Iterator[Path]:
 
     Raises NotFound where it was deleted, BadFile where it was changed, NoSpace.
     """
+    with _refused_where_deleted(shop, upload_id), _opened(shop, upload_id) as path:
+        yield path
+
+
+@contextmanager
+def _refused_where_deleted(shop: Shop, upload_id: str) -> Iterator[None]:
+    """Raise NotFound where somebody deletes the upload meanwhile."""
+    folder = upload_folder(shop, upload_id)
+    try:
+        yield
+    except FileNotFoundError as error:
+        if (folder / SEALED_FILE).exists():
+            raise
+        with suppress(OSError):
+            folder.rmdir()  # why: whoever began to read it has made it anew
+        raise NotFound(UPLOAD_DELETED, where=upload_id, todo=UPLOAD_TWICE) from error
+
+
+@contextmanager
+def _opened(shop: Shop, upload_id: str) -> Iterator[Path]:
     sealed = _sealed_file(shop, upload_id)
     folder = sealed.parent / f"{CLEAR_PREFIX}{secrets.token_hex(8)}"
     make_private_folder(folder)
@@ -105,7 +125,7 @@ def clear_upload(shop: Shop, upload_id: str) -> Iterator[Path]:
 
 def delete_upload(shop: Shop, upload_id: str) -> None:
     """Delete an uploaded file, and what was made from it."""
-    shutil.rmtree(upload_folder(shop, upload_id), ignore_errors=True)
+    _delete(upload_folder(shop, upload_id))
 
 
 def delete_old_uploads(shop: Shop, *, now: datetime) -> None:
@@ -116,7 +136,13 @@ def delete_old_uploads(shop: Shop, *, now: datetime) -> None:
                 shutil.rmtree(clear, ignore_errors=True)
         sealed = folder / SEALED_FILE
         if _age(sealed if sealed.exists() else folder, now) > KEPT_FOR:
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    with suppress(OSError):
+        (folder / SEALED_FILE).unlink()  # why: first, so that who misses anything else knows why
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _age(path: Path, now: datetime) -> timedelta:

@@ -4,25 +4,28 @@ A call has bounds of time, memory and the size of its answer, no network, and no
 Whatever becomes of its process, the server tells whoever asked and goes on; the next call has another process.
 """
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import StrEnum
-from queue import Empty, Queue
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from patron.schema import errors
 from patron.schema.errors import PatronError, read_texts
-from patron.schema.sentences import Sentence, Text
+from patron.schema.sentences import Sentence, Text, declared
 from patron.storage.sandbox.sandbox_process import Answer, Bounds, Call, read_frame, write_frame
+from patron.storage.workspace.workspace_files import SETTINGS_FILE
 
 READING_TOO_LONG = Sentence("reading_too_long", "reading it took longer than {seconds:g} seconds and was stopped")
 READING_TOO_LARGE = Sentence("reading_too_large", "reading it took more than {size:,} MB of memory and was stopped")
@@ -30,10 +33,14 @@ READING_FAILED = Sentence("reading_failed", "its content crashed the process tha
 READING_BUSY = Sentence("reading_busy", "too many files and templates are being read already")
 TRY_IN_A_MOMENT = Sentence("try_in_a_moment", "Try again in a moment.")
 
+LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
 MODULE = "patron.storage.sandbox.sandbox_process"
 PATIENCE_SECONDS = 20.0
 """How long a call waits for its turn, and for a process to start."""
+MAX_WAITING, MAX_WAITING_OF_ONE = 10, 6
+"""Calls that wait for a sandbox, in all and of one asker; each holds a thread of the server, which has 40."""
+MAX_FAILURE_LENGTH = 4_000
 GRACE_SECONDS = 2.0
 """How long a process that closed its pipes may take to end."""
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHONHASHSEED")
@@ -76,6 +83,8 @@ class Stopped(Exception):
 
 STOPPED_CALLS: ContextVar[list[tuple[str, Stop]] | None] = ContextVar("patron_stopped_calls", default=None)
 """Where the calls of a request that were stopped are noted: the function, and why."""
+ASKER: ContextVar[str] = ContextVar("patron_asker", default="")
+"""Who sent the request; empty where nobody did, as for a job of the server itself."""
 
 
 class Sandbox:
@@ -88,9 +97,11 @@ class Sandbox:
         """Whose call each process runs; empty for nobody's."""
         self._stopped: dict[int, Stop] = {}
         self._lock = threading.Lock()
-        self._free: Queue[int] = Queue()
-        for number in range(bounds.processes):
-            self._free.put(number)
+        self._turns = threading.Condition()
+        self._free = list(range(bounds.processes))
+        self._running: Counter[str] = Counter()
+        """Processes that each asker holds."""
+        self._waiting: list[_Ticket] = []
         # why: an application may be gone without having been shut down
         self._finalizer = weakref.finalize(self, _end_all, self._processes)
 
@@ -98,6 +109,8 @@ class Sandbox:
         self, function: Callable[..., Result], *arguments: Any, seconds: float | None = None, asker: str = ""
     ) -> Result:
         """Call a function of a module, whose annotations say what it takes and returns; `asker` may stop it.
+
+        Nobody holds all processes at once, nor all places where calls wait: `ASKER` says whose call it is.
 
         Raises Stopped, and the refusals of the function.
         """
@@ -108,18 +121,30 @@ class Sandbox:
         except UnicodeEncodeError as error:  # why: a lone surrogate, which JSON can name and no text can hold
             raise Stopped(Stop.FAILURE, self._bounds, seconds) from error
         try:
-            with self._turn(seconds) as number:
-                answer = self._ask(number, content, seconds, asker)
+            with self._turn(seconds, ASKER.get() or asker) as number:
+                answer = self._ask(number, content, seconds, asker or ASKER.get())
+                return self._read(function, answer, number, seconds)
         except Stopped as stopped:
             calls = STOPPED_CALLS.get()
             if calls is not None and stopped.stop is not Stop.ASKER:
                 calls.append((function.__name__, stopped.stop))
             raise
-        if answer.refusal is not None:
-            refusal = read_texts(answer.refusal)
-            kind = getattr(errors, answer.kind)
-            raise kind(refusal["what"], where=refusal["where"], todo=refusal["todo"])
-        return msgspec.msgpack.decode(answer.result, type=get_type_hints(function)["return"])
+
+    def _read(self, function: Callable[..., Result], answer: Answer, number: int, seconds: float) -> Result:
+        """The result. Raises the refusal, and Stopped for a failure and for what no function of ours answers."""
+        if answer.failure:
+            said = ascii(answer.failure)[-MAX_FAILURE_LENGTH:]
+            LOG.warning("%s failed in its process: %s", function.__name__, said)
+            self._end(number)
+            raise Stopped(Stop.FAILURE, self._bounds, seconds)
+        try:
+            if answer.refusal is None:
+                return msgspec.msgpack.decode(answer.result, type=get_type_hints(function)["return"])
+            refusal = _refusal(answer)
+        except (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            self._end(number)
+            raise Stopped(Stop.FAILURE, self._bounds, seconds) from error
+        raise refusal
 
     def stop(self, asker: str) -> int:
         """Stop the calls of somebody; how many there were."""
@@ -140,15 +165,41 @@ class Sandbox:
             _kill(process)
 
     @contextmanager
-    def _turn(self, seconds: float) -> Iterator[int]:
-        try:
-            number = self._free.get(timeout=PATIENCE_SECONDS)
-        except Empty:
-            raise Stopped(Stop.BUSY, self._bounds, seconds) from None
+    def _turn(self, seconds: float, asker: str) -> Iterator[int]:
+        """The number of a process that is free, in the order of the calls. Raises Stopped where too many wait."""
+        ticket = _Ticket(asker)
+        with self._turns:
+            of_one = sum(one.asker == asker for one in self._waiting)
+            has_place = len(self._waiting) < MAX_WAITING and of_one < MAX_WAITING_OF_ONE
+            if asker and not has_place and not (self._may_run(asker) and not self._waiting):
+                raise Stopped(Stop.BUSY, self._bounds, seconds)
+            self._waiting.append(ticket)
+            has_turn = self._turns.wait_for(lambda: self._next() is ticket, PATIENCE_SECONDS)
+            self._waiting.remove(ticket)
+            if not has_turn:
+                self._turns.notify_all()
+                raise Stopped(Stop.BUSY, self._bounds, seconds)
+            number = self._free.pop()
+            self._running[asker] += 1
+            self._turns.notify_all()
         try:
             yield number
         finally:
-            self._free.put(number)
+            with self._turns:
+                self._free.append(number)
+                self._running[asker] -= 1
+                self._running += Counter()  # why: forgets whoever holds none
+                self._turns.notify_all()
+
+    def _next(self) -> "_Ticket | None":
+        """Who waits longest of those who may have a process that is free."""
+        if not self._free:
+            return None
+        return next((one for one in self._waiting if self._may_run(one.asker)), None)
+
+    def _may_run(self, asker: str) -> bool:
+        """Whether somebody leaves a process to others."""
+        return bool(self._free) and (not asker or self._running[asker] < max(1, self._bounds.processes - 1))
 
     def _ask(self, number: int, call: bytes, seconds: float, asker: str) -> Answer:
         with self._lock:
@@ -162,7 +213,7 @@ class Sandbox:
             answer = msgspec.msgpack.decode(content, type=Answer)
         except OverflowError:
             answer = Answer(is_out_of_memory=True)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
             raise Stopped(self._reason(number), self._bounds, seconds) from error
         finally:
             with self._lock:
@@ -211,6 +262,37 @@ class Sandbox:
             _end(process)
 
 
+class _Ticket:
+    """A call that waits for its turn."""
+
+    def __init__(self, asker: str) -> None:
+        self.asker = asker
+
+
+class _Refusal(msgspec.Struct, forbid_unknown_fields=True):
+    """What `PatronError.plain` makes, of the types that it makes."""
+
+    what: str
+    where: str
+    todo: str
+    code: str
+    values: dict[str, Any]
+    todo_code: str
+    todo_values: dict[str, Any]
+
+
+def _refusal(answer: Answer) -> PatronError:
+    """The refusal of an answer. Raises ValueError, TypeError, LookupError for one that none of ours would be."""
+    kind = getattr(errors, answer.kind)
+    if not (isinstance(kind, type) and issubclass(kind, PatronError)):
+        raise TypeError(answer.kind)
+    texts = read_texts(msgspec.to_builtins(msgspec.convert(answer.refusal, _Refusal)))
+    for text in (texts["what"], texts["todo"]):
+        if text.code in declared:
+            declared[text.code](**text.values)
+    return kind(texts["what"], where=texts["where"], todo=texts["todo"])
+
+
 def _pipe(stream: Any) -> Any:
     if stream is None:
         raise OSError("the process has no pipes")
@@ -222,7 +304,8 @@ def _start(bounds: Bounds) -> "subprocess.Popen[bytes]":
     environment = dict(os.environ)
     if bounds.is_confined:
         environment = {name: value for name, value in os.environ.items() if name in PASSED_VARIABLES}
-    paths = os.pathsep.join(path for path in sys.path if path)
+    # why: a server started in its workspace by `python -m` has it there, and what is there may be read
+    paths = os.pathsep.join(path for path in sys.path if path and not (Path(path) / SETTINGS_FILE).exists())
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
         stdin=subprocess.PIPE,

@@ -7,8 +7,10 @@ import importlib
 import inspect
 import os
 import resource
+import select
 import struct
 import sys
+import threading
 import traceback
 from math import ceil
 from typing import IO, Any, get_type_hints
@@ -53,12 +55,14 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a call came to: a result, a refusal with the name of its class, or that it took too much memory."""
+    """What a call came to: a result, a refusal with the name of its class, too much memory, or a failure."""
 
     result: msgspec.Raw = msgspec.Raw(b"\xc0")
     refusal: dict[str, Any] | None = None
     kind: str = ""
     is_out_of_memory: bool = False
+    failure: str = ""
+    """Where the function failed, and the class of the error: without its words, which may hold what was sent."""
 
 
 def read_frame(stream: IO[bytes], limit: int) -> bytes:
@@ -103,21 +107,32 @@ def _bound_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (ceil(used.ru_utime + used.ru_stime + seconds), hard))
 
 
+def _end_with_server() -> None:
+    """Wait until the server closes the pipe or is gone, then end this process, whatever it does."""
+    closed = select.poll()
+    closed.register(sys.stdin.fileno(), 0)
+    closed.poll()
+    os._exit(0)
+
+
 def main(bounds: Bounds) -> None:
     """Answer calls until the server ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # why: whatever a library prints must not look like an answer
     raise_oom_score()
     if bounds.is_confined:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - why: a path needs more of the library
+            os.dup2(nowhere.fileno(), 2)  # why: whoever runs in it must not fill the server's log
+            os.dup2(2, 1)
         confine(readable=bounds.readable, max_files=bounds.max_files)
+    # why: started when confined, as threads that are there before stay free
+    threading.Thread(target=_end_with_server, daemon=True).start()
     write_frame(out, b"ready")
     while content := read_frame(sys.stdin.buffer, 1 << 31):
         try:
             answer = answer_call(msgspec.msgpack.decode(content, type=Call), bounds)
         except Exception as error:  # noqa: BLE001 - why: a reader may fail on what somebody sent in any way
-            # why: without its words, which may hold what was sent
-            sys.stderr.write("".join((*traceback.format_tb(error.__traceback__), type(error).__name__, "\n")))
-            os._exit(1)
+            answer = Answer(failure="".join((*traceback.format_tb(error.__traceback__), type(error).__name__)))
         write_frame(out, msgspec.msgpack.encode(answer))
 
 

@@ -38,7 +38,7 @@ from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import NotAllowed, NotFound, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
-from patron.storage.sandbox.sandbox import STOPPED_CALLS, Stop
+from patron.storage.sandbox.sandbox import ASKER, STOPPED_CALLS, Stop
 from patron.storage.shop import Shop
 
 NEEDS_PERSON = Sentence("needs_person", "this needs a person who signed in")
@@ -113,6 +113,11 @@ def actor_of(request: Request) -> Actor:
     return request.state.actor
 
 
+def asker_name(actor: Actor) -> str:
+    """Whose reading waits, and who may stop a query; never empty."""
+    return actor.user_id or actor.key_id or actor.name or "nobody"
+
+
 def context_of(request: Request, name: str = "") -> RequestContext:
     """The request as commands take it; whoever uses a key may give their name."""
     actor = actor_of(request)
@@ -164,9 +169,11 @@ class AccessControl:
             await send(message)
 
         before = STOPPED_CALLS.set(stops)
+        asked = ASKER.set(asker_name(state["actor"]) if state["actor"] else "")
         try:
             await app(scope, receive, record_and_send)
         finally:
+            ASKER.reset(asked)
             STOPPED_CALLS.reset(before)
 
     def _record_stops(self, actor: Actor | None, address: str, stops: Sequence[tuple[str, Stop]]) -> None:

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from patron.answers.data.query_worker import Cell, QueryWorkers, QuestionResult
 from patron.answers.insight.questions import QuestionDetail, question_detail, run_question
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, asker_name, needs
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.known_parameters import require_known, require_known_parameters
 from patron.schema.access.access_rights import Action, Area
@@ -32,7 +32,7 @@ GUIDED_PARAMETERS = ("table", "measure", "group", "where", "is", "value")
 ASK_PARAMETERS = (*GUIDED_PARAMETERS, "sql", "question")
 MAX_SQL_LENGTH = 6_000
 MAX_PART_LENGTH = 200
-MAX_RESULTS = 80
+MAX_RESULTS, MAX_RESULT_BYTES = 80, 64 << 20
 
 router = APIRouter(tags=["questions"], route_class=GuardedRoute)
 
@@ -67,8 +67,7 @@ def workers_of(request: Request) -> QueryWorkers:
 
 def asker_of(request: Request) -> str:
     """Who runs a question, and may thus stop it."""
-    actor = actor_of(request)
-    return actor.user_id or actor.key_id or actor.name
+    return asker_name(actor_of(request))
 
 
 def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionResult:
@@ -101,6 +100,7 @@ class RecentResults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: OrderedDict[object, Any] = OrderedDict()
+        self._size = 0
 
     def value(self, key: object) -> Any:
         """Value of a key; None where it is not kept."""
@@ -110,11 +110,21 @@ class RecentResults:
             return self._values.get(key)
 
     def keep(self, key: object, value: object) -> None:
-        """Keep a value, and forget the oldest ones."""
+        """Keep a value, and forget the oldest ones: of so many, and of so many bytes."""
         with self._lock:
+            self._forget(key)
             self._values[key] = value
-            while len(self._values) > MAX_RESULTS:
-                self._values.popitem(last=False)
+            self._size += _size_of(value)
+            while len(self._values) > MAX_RESULTS or self._size > MAX_RESULT_BYTES:
+                self._forget(next(iter(self._values)))
+
+    def _forget(self, key: object) -> None:
+        if key in self._values:
+            self._size -= _size_of(self._values.pop(key))
+
+
+def _size_of(value: object) -> int:
+    return value.size if isinstance(value, QuestionResult) else 0
 
 
 def _run_of(shop: Shop) -> object:

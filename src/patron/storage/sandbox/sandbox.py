@@ -225,13 +225,22 @@ class Sandbox:
 
     @contextmanager
     def _killed_after(self, number: int, seconds: float) -> Iterator[None]:
-        timer = threading.Timer(seconds, self._kill, [number, Stop.TIME])
+        is_over = threading.Event()
+
+        def kill() -> None:
+            with self._lock:
+                if not is_over.is_set():  # why: the call may end as its time does, and the next one has begun
+                    self._kill(number, Stop.TIME)
+
+        timer = threading.Timer(seconds, kill)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
+            with self._lock:
+                is_over.set()
 
     def _ready_process(self, number: int) -> "subprocess.Popen[bytes]":
         """The process of a number, ready for a call. Raises OSError where it does not start."""

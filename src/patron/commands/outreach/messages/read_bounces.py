@@ -35,6 +35,8 @@ class ReturnedCounts:
     """Messages that unsubscribed somebody."""
     ignored: int
     """Messages that say nothing about one of ours, such as automatic replies."""
+    unreadable: int
+    """Messages that could not be read within bounds; where it is all of them, the reader itself does not start."""
 
 
 def read_bounces(shop: Shop, path: Path, *, now: datetime) -> ReturnedCounts:
@@ -43,25 +45,27 @@ def read_bounces(shop: Shop, path: Path, *, now: datetime) -> ReturnedCounts:
     Raises BadFile for a path that cannot be read.
     """
     receipts: list[Receipt] = []
-    messages = unsubscribed = ignored = 0
+    messages = unsubscribed = ignored = unreadable = 0
     for content in _messages(path):
         messages += 1
         returned = _returned(content, now)
-        if returned.receipt is not None:
+        if returned is None:
+            unreadable += 1
+        elif returned.receipt is not None:
             receipts.append(returned.receipt)
         elif returned.unsubscribe_token and _unsubscribe(shop, returned.unsubscribe_token, now):
             unsubscribed += 1
         else:
             ignored += 1
-    return ReturnedCounts(messages, receive_receipts(shop, receipts, now=now), unsubscribed, ignored)
+    return ReturnedCounts(messages, receive_receipts(shop, receipts, now=now), unsubscribed, ignored, unreadable)
 
 
-def _returned(content: bytes, now: datetime) -> ReturnedMessage:
-    """What a message says; one that cannot be read says nothing: anybody can write to the address of bounces."""
+def _returned(content: bytes, now: datetime) -> ReturnedMessage | None:
+    """What a message says; None for one that cannot be read, as anybody can write to the address of bounces."""
     try:
         return READER.call(read_returned, content, now)
     except Stopped:
-        return ReturnedMessage()
+        return None
 
 
 def _unsubscribe(shop: Shop, token: str, now: datetime) -> bool:

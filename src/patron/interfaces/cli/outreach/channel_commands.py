@@ -220,6 +220,8 @@ def bounces(
     output.say(f"Addresses suppressed: {of.suppressed:,}. People who unsubscribed: {counts.unsubscribed:,}.")
     if of.unknown or counts.ignored:
         output.say(f"Not about a message of ours, and without effect: {of.unknown + counts.ignored:,}.")
+    if counts.unreadable:
+        output.say(f"Not readable, and left out: {counts.unreadable:,}. Look at them in the mailbox.")
 
 
 COMMANDS = (channels,)

@@ -136,12 +136,13 @@ def test_members_who_are_left_when_a_journey_is_paused_enter_once_it_goes_on(ope
     shop, people = open_shop, [Person(name) for name in ("ann", "ben", "kim")]
     add_people(shop, people)
     monkeypatch.setitem(segment_matches.__kwdefaults__, "most", 2)
+    save_segment(RequestContext.from_name(shop, "Ann", now=at_hour(-9)), {"name": "leaving", "rule": RULE})
     start(shop, journey(trigger={"enters": "leaving", "includes_members": True}))
     finish_run(shop, at_hour(2), people, people)
     assert advance(shop, at_hour(3)) == at_hour(3)
     step(shop, "paused", at=at_hour(3))
     assert advance(shop, at_hour(3, 1)) != at_hour(3, 1)
-    finish_run(shop, at_hour(3, 2), people)
+    finish_run(shop, at_hour(3, 2), people, stage="lapsed")
     advance(shop, at_hour(3, 3))
     step(shop, "resumed", at=at_hour(4))
     for minute in range(3):

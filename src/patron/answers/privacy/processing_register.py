@@ -23,7 +23,7 @@ TABLES_OF: Mapping[str, tuple[str, ...]] = {
         *("response_forecasts", "contract_forecasts", "past_forecasts", "survival_curves"),
     ),
     "offers": ("decisions", "alternatives", "propensities", "exposures", "experiment_arms"),
-    "messages": ("messages", "assignments", "journey_entries"),
+    "messages": ("messages", "assignments", "journey_entries", "trigger_members"),
     "recommendations": ("affinities", "recommendations"),
     "audiences": ("audience_members",),
     "service": ("customer_notes", "customer_owners", "customer_tags", "customer_tasks", "watch_list_snoozes"),

@@ -340,4 +340,6 @@ def _trigger_terms(saved: SavedVersion[Journey], version: int, segment: str) -> 
             break
         approval = step.entry
     consent = Consent.model_validate(newest.details["terms"]["consent"])
-    return SegmentTriggerTerms(saved.name, approval, segment, {name: rules[name] for name in within}, consent)
+    return SegmentTriggerTerms(
+        saved.name, approval, segment, {name: rules[name] for name in within if name in rules}, consent
+    )

@@ -145,7 +145,7 @@ def open_query(
             ):
                 refusals = partial(_refusals, watch, limits, text)
                 with refusals(), watch.work(con):
-                    _seal(con, _define_views(con, relations))
+                    _lock_down(con, _define_views(con, relations))
                 with refusals(), watch.work(binder):
                     _bind_without_files(binder, con, names, text)
                 with refusals(), watch.work(con):
@@ -183,7 +183,7 @@ def _bind_without_files(
     binder.sql(text)
 
 
-def _seal(con: duckdb.DuckDBPyConnection, files: Collection[str]) -> None:
+def _lock_down(con: duckdb.DuckDBPyConnection, files: Collection[str]) -> None:
     """Let the engine open these files alone, and let no setting be changed any more."""
     if files:
         con.execute(f"set allowed_paths = [{', '.join(map(literal, files))}]")

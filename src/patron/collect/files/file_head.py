@@ -40,7 +40,9 @@ def read_head(path: str, encoding: str) -> FileHead:
     source = _inspect(Path(path), encoding)
     rows = next(source.chunks(row_count=SAMPLES)).rows.slice(0, SAMPLES)
     samples = {name: _texts(rows.column(name).to_pylist()) for name in source.columns if name in rows.column_names}
-    return FileHead(source.line_count, source.encoding, source.columns, samples, _built_in(path, source.encoding))
+    return FileHead(
+        source.line_count, source.encoding, source.columns, samples, _recognise_built_in(path, source.encoding)
+    )
 
 
 def read_first_rows(path: str, encoding: str, row_count: int) -> bytes:
@@ -87,7 +89,7 @@ def _texts(values: list[Any]) -> tuple[str, ...]:
     return tuple(str(value)[:MAX_SAMPLE_LENGTH] for value in values if value is not None)
 
 
-def _built_in(path: str, encoding: str) -> str:
+def _recognise_built_in(path: str, encoding: str) -> str:
     try:
         return recognise_mapping([path], delimiter=None, encoding=encoding)
     except BadFile:

@@ -18,7 +18,7 @@ TEMPLATE_FEWER_TAGS = Sentence("template_fewer_tags", "Remove some, or write the
 
 HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
 MAX_TAGS = 1_000
-"""Tags, filters and values of a part: with the loops of a template they bound what rendering it takes."""
+"""Most tags, filters and values in one part; with the limit on loops this bounds the time to render it."""
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,12 @@ def digest_of(terms: Terms) -> str:
 
 def changed_terms(before: Terms, after: Terms) -> tuple[TermsChange, ...]:
     """Every value that differs, in the order of the sections."""
-    return tuple(change for section in after for change in _section(section, before.get(section, {}), after[section]))
+    return tuple(
+        change for section in after for change in _section_changes(section, before.get(section, {}), after[section])
+    )
 
 
-def _section(section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[TermsChange]:
+def _section_changes(section: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[TermsChange]:
     if section not in NAMED_SECTIONS:
         yield from _keys(section, "", before, after)
         return

@@ -30,7 +30,7 @@ SETTINGS_SECTIONS = ("shop", "channels")
 
 @dataclass(frozen=True)
 class PendingApproval:
-    """A campaign or journey that does not follow what changed since its approval until that is approved, too."""
+    """A campaign or journey that a change does not reach before somebody approves it."""
 
     kind: str
     """campaign, or journey."""

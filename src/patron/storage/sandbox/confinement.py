@@ -51,7 +51,7 @@ DENIED_CALLS = {
         *(5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 452),
     ),
 }
-"""A line each: sockets, programs, signals, memory of others, mounts, namespaces, and calls queued past a filter
+"""By line: sockets, programs, signals, memory of others, mounts, namespaces, and calls queued past a filter
 (io_uring); other groups of processes, and the priority, processors and pages of others; memory that belongs to no
 process; and what Landlock leaves: the mode, owner, times and attributes of any file."""
 CLONE, CLONE3, TGKILL, PRLIMIT, MMAP, FCNTL = range(6)

@@ -60,7 +60,7 @@ class Stop(StrEnum):
 
 
 class Stopped(Exception):
-    """A call was stopped: it took more than its bounds, its process failed, or whoever asked wanted no answer more."""
+    """A call was stopped: it exceeded its bounds, its process failed, or whoever asked cancelled it."""
 
     def __init__(self, stop: Stop, bounds: Bounds, seconds: float) -> None:
         super().__init__(stop)
@@ -70,10 +70,10 @@ class Stopped(Exception):
 
     def refusal(self, kind: type[PatronError], *, where: str, todo: str) -> PatronError:
         """What to tell whoever sent it."""
-        return kind(self._what, where=where, todo=TRY_IN_A_MOMENT if self.stop is Stop.BUSY else todo)
+        return kind(self._problem, where=where, todo=TRY_IN_A_MOMENT if self.stop is Stop.BUSY else todo)
 
     @property
-    def _what(self) -> Text | Sentence:
+    def _problem(self) -> Text | Sentence:
         if self.stop is Stop.TIME:
             return READING_TOO_LONG(seconds=self._seconds)
         if self.stop is Stop.MEMORY:
@@ -110,7 +110,7 @@ class Sandbox:
     ) -> Result:
         """Call a function of a module, whose annotations say what it takes and returns; `asker` may stop it.
 
-        Nobody holds all processes at once, nor all places where calls wait: `ASKER` says whose call it is.
+        Nobody occupies all processes, or the whole queue: `ASKER` says whose call it is.
 
         Raises Stopped, and the refusals of the function.
         """
@@ -121,17 +121,17 @@ class Sandbox:
         except UnicodeEncodeError as error:  # why: a lone surrogate, which JSON can name and no text can hold
             raise Stopped(Stop.FAILURE, self._bounds, seconds) from error
         try:
-            with self._turn(seconds, ASKER.get() or asker) as number:
+            with self._reserve_process(seconds, ASKER.get() or asker) as number:
                 answer = self._ask(number, content, seconds, asker or ASKER.get())
-                return self._read(function, answer, number, seconds)
+                return self._result_of(function, answer, number, seconds)
         except Stopped as stopped:
             calls = STOPPED_CALLS.get()
             if calls is not None and stopped.stop is not Stop.ASKER:
                 calls.append((function.__name__, stopped.stop))
             raise
 
-    def _read(self, function: Callable[..., Result], answer: Answer, number: int, seconds: float) -> Result:
-        """The result. Raises the refusal, and Stopped for a failure and for what no function of ours answers."""
+    def _result_of(self, function: Callable[..., Result], answer: Answer, number: int, seconds: float) -> Result:
+        """Decode an answer. Raises the refusal of the function, and Stopped for a failure or a forged answer."""
         if answer.failure:
             said = ascii(answer.failure)[-MAX_FAILURE_LENGTH:]
             LOG.warning("%s failed in its process: %s", function.__name__, said)
@@ -165,7 +165,7 @@ class Sandbox:
             _kill(process)
 
     @contextmanager
-    def _turn(self, seconds: float, asker: str) -> Iterator[int]:
+    def _reserve_process(self, seconds: float, asker: str) -> Iterator[int]:
         """The number of a process that is free, in the order of the calls. Raises Stopped where too many wait."""
         ticket = _Ticket(asker)
         with self._turns:
@@ -174,7 +174,7 @@ class Sandbox:
             if asker and not has_place and not (self._may_run(asker) and not self._waiting):
                 raise Stopped(Stop.BUSY, self._bounds, seconds)
             self._waiting.append(ticket)
-            has_turn = self._turns.wait_for(lambda: self._next() is ticket, PATIENCE_SECONDS)
+            has_turn = self._turns.wait_for(lambda: self._next_ticket() is ticket, PATIENCE_SECONDS)
             self._waiting.remove(ticket)
             if not has_turn:
                 self._turns.notify_all()
@@ -191,7 +191,7 @@ class Sandbox:
                 self._running += Counter()  # why: forgets whoever holds none
                 self._turns.notify_all()
 
-    def _next(self) -> "_Ticket | None":
+    def _next_ticket(self) -> "_Ticket | None":
         """Who waits longest of those who may have a process that is free."""
         if not self._free:
             return None
@@ -247,7 +247,7 @@ class Sandbox:
         process = self._processes[number]
         if process is None or process.poll() is not None:
             self._end(number)
-            process = self._processes[number] = _start(self._bounds)
+            process = self._processes[number] = _start_process(self._bounds)
             with self._killed_after(number, PATIENCE_SECONDS):
                 read_frame(_pipe(process.stdout), self._bounds.answer_bytes)
         if number in self._stopped:
@@ -291,7 +291,7 @@ class _Refusal(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _refusal(answer: Answer) -> PatronError:
-    """The refusal of an answer. Raises ValueError, TypeError, LookupError for one that none of ours would be."""
+    """Rebuild the refusal in an answer. Raises ValueError, TypeError, LookupError for a forged one."""
     kind = getattr(errors, answer.kind)
     if not (isinstance(kind, type) and issubclass(kind, PatronError)):
         raise TypeError(answer.kind)
@@ -308,7 +308,7 @@ def _pipe(stream: Any) -> Any:
     return stream
 
 
-def _start(bounds: Bounds) -> "subprocess.Popen[bytes]":
+def _start_process(bounds: Bounds) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", "-m", MODULE, msgspec.json.encode(bounds).decode()]
     environment = dict(os.environ)
     if bounds.is_confined:

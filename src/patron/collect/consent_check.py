@@ -80,11 +80,12 @@ def consent_flags(
         if row["anonymous_id"] is None:
             raise BadEvent(USER_NEEDS_SECRET, where=name, todo=SEND_FROM_SERVER)
         row["user_id"] = None
-    kept = msgspec.json.decode(row["properties"] or "{}") if name in CONSENT_EVENTS else {}
-    if len(str(kept.get("purpose", ""))) > MAX_NAME_LENGTH:
-        raise BadEvent(TOO_LONG(count=MAX_NAME_LENGTH), where="properties.purpose", todo=SHORTER_NAME)
-    if name == PREFERENCES:
-        row["properties"] = json_text({**kept, "preferences": preferences_of(message)})
+    if name in CONSENT_EVENTS:
+        kept = msgspec.json.decode(row["properties"] or "{}")
+        if len(str(kept.get("purpose", ""))) > MAX_NAME_LENGTH:
+            raise BadEvent(TOO_LONG(count=MAX_NAME_LENGTH), where="properties.purpose", todo=SHORTER_NAME)
+        if name == PREFERENCES:
+            row["properties"] = json_text({**kept, "preferences": preferences_of(message)})
     if not consent_policy.events_need or name in NEEDS_NO_CONSENT or name == PREFERENCES:
         return []
     answers = preferences_of(message)

@@ -22,6 +22,7 @@ from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
 from patron.schema.json_texts import MAX_DEPTH, is_too_deep
 from patron.schema.sentences import Sentence
+from patron.schema.short_text_cache import cache_short_texts
 from patron.storage.offers.policy import Consent
 from patron.storage.shop import Shop
 
@@ -289,11 +290,11 @@ def _plan_flags(name: str, message: dict[str, Any], plan: TrackingPlan) -> list[
 
 def _doubt_flags(row: RawEvent) -> list[str]:
     """Flags of likely mistakes: a name close to one of the catalogue, an order without id or amount."""
-    flags = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
-    has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
-    if row["name"] == ORDER and not (row.get("order_id") and has_money):
-        flags.append("bare_order")
-    return flags
+    name = row["name"]
+    if name == ORDER:
+        has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
+        return [] if row.get("order_id") and has_money else ["bare_order"]
+    return ["near_name"] if name not in BY_NAME and name.casefold() in NEAR else []
 
 
 def _check_secret(name: str, rules: SourceRules) -> None:
@@ -322,11 +323,17 @@ def complete_message(
     message["timestamp"] = occurred_at
     context = message.get("context")
     agent = context.get("userAgent") if isinstance(context, dict) else None
-    if isinstance(agent, str) and BOT.search(agent):
+    if isinstance(agent, str) and _is_bot(agent):
         flags.append("bot")
     if rules.is_test or (rules.test_hosts and _host(context) in rules.test_hosts):
         flags.append(TEST)
     return message, flags
+
+
+@cache_short_texts(10_000)
+def _is_bot(agent: str) -> bool:
+    """Whether a user agent names a program; a shop meets the same few thousand again and again."""
+    return bool(BOT.search(agent))
 
 
 def _host(context: object) -> str:
@@ -349,6 +356,8 @@ def parse_time(value: object) -> datetime | None:
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value / 1000, UTC)
         time = datetime.fromisoformat(str(value).strip())
+        if time.tzinfo is UTC:  # why: nearly all clients write it so
+            return time
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -23,6 +23,7 @@ from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, OF_PRODUCTS, Property, properties_of
 from patron.schema.events.event_fields import Item
 from patron.schema.sentences import Sentence
+from patron.schema.short_text_cache import cache_short_texts
 
 NOT_JSON = Sentence("not_json", "is not JSON")
 OBJECT_A_LINE = Sentence("object_a_line", "Write one JSON object a line.")
@@ -82,7 +83,7 @@ def raw_event_of(message: object, plain: PlainProperties = NOTHING_PLAIN) -> Raw
     properties = message.get("properties") or {}
     if not isinstance(properties, dict):
         raise _bad(NOT_OBJECT, "properties", PROPERTIES_OBJECT)
-    properties = _typed_properties(message) | properties
+    properties = {**_typed_properties(message), **properties}
     kept: dict[str, Any] = {}
     split = ExtrasSplit({"personal": {}, "texts": {}}, plain.get(name, ()))
     vault = split.vault
@@ -181,12 +182,16 @@ def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, split:
     for key in event.required if event else ():
         if _scalar(properties.get(key)) is None:
             raise _bad(IS_MISSING, f"properties.{key}", EVENT_NEEDS_IT(event=name))
-    extras = {key: value for key, value in properties.items() if key not in known}
-    for key, one in known.items():
-        if properties.get(key) is not None:
-            _place(row, one, properties[key], kept, split)
+    extras: RawEvent = {}
+    for key, content in properties.items():
+        declared = known.get(key)
+        if declared is None:
+            extras[key] = content
+        elif content is not None:
+            _place(row, declared, content, kept, split)
     row["product_id"] = row.get("product_id") or (_scalar(properties.get("sku")) if "product_id" in known else None)
-    split.split(extras, kept)
+    if extras:
+        split.split(extras, kept)
     if event and event.is_refund:
         _make_positive(row)
     _check_currency(row)
@@ -200,8 +205,11 @@ def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, s
         parts = {f"{declared.name}.{key}" for key in ("type", "value")}
         ExtrasSplit(split.vault, plain_scalars=parts).split({declared.name: content}, kept)
         return
-    value = _value(declared, content, f"properties.{declared.name}")
-    if value is None:
+    if content.__class__ is str and declared.kind == "text":  # why: most values are, and need no more than this
+        value = content.strip()  # pyright: ignore[reportAttributeAccessIssue]
+    else:
+        value = _value(declared, content, f"properties.{declared.name}")
+    if value is None or value == "":
         return
     if declared.vault or (value.__class__ is not str and _is_undeclared(declared, value)):
         split.vault[declared.vault or "texts"][declared.name] = value
@@ -279,9 +287,8 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     context = message.get("context")
     if not isinstance(context, dict):
         return
-    device, system, campaign = (
-        part if isinstance(part := context.get(key), dict) else {} for key in ("device", "os", "campaign")
-    )
+    device, system = _object(context, "device"), _object(context, "os")
+    campaign = _object(context, "campaign")
     kind = str(device.get("type") or system.get("name") or "").lower()
     agent = str(context.get("userAgent") or "").lower()
     row["device"] = _device(kind, agent)
@@ -303,6 +310,12 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
         vault["personal"]["context"] = rest
 
 
+def _object(context: RawEvent, key: str) -> RawEvent:
+    """An object inside another, or an empty one."""
+    part = context.get(key)
+    return part if isinstance(part, dict) else {}
+
+
 def is_setting(key: str, value: object) -> bool:
     """Whether a value is a locale, or a time zone that exists."""
     if not isinstance(value, str):
@@ -315,6 +328,7 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+@cache_short_texts(10_000)
 def _device(kind: str, agent: str) -> str | None:
     if "tablet" in kind or "ipad" in agent or "tablet" in agent:
         return "tablet"

@@ -66,7 +66,7 @@ class EventIds:
 
     def insert(self, ids: Sequence[bytes]) -> None:
         """Put ids into the table at once; cheap when they are many and in order."""
-        self._backend.executemany(self._backend.sql.insert_event_ids, [(identifier,) for identifier in ids])
+        self._backend.insert_rows(self._backend.sql.insert_event_ids, [(identifier,) for identifier in ids])
 
     def are_intact(self) -> bool:
         """Whether every id is as it was written."""

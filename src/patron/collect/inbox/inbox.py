@@ -65,7 +65,7 @@ class Inbox:
 
         Raises InboxDamaged, NoSpace, WorkspaceError, and MissingExtra for a URL without the driver.
         """
-        self._key = key
+        self._hash = blake2b(key=key, digest_size=HASH_BYTES)
         self._customer_mark = customer_mark
         self._identifier_tokens = identifier_tokens or (lambda _values: {})
         self.backend: InboxBackend = SqliteBackend(at) if isinstance(at, Path) else PostgresBackend(at)
@@ -132,8 +132,9 @@ class Inbox:
 
     def id_of(self, source: str, event_id: str) -> bytes:
         """Id under which an event is remembered for ever."""
-        content = f"{source}\0{event_id}".encode(errors="replace")
-        return with_checksum(blake2b(content, key=self._key, digest_size=HASH_BYTES).digest())
+        keyed = self._hash.copy()
+        keyed.update(f"{source}\0{event_id}".encode(errors="replace"))
+        return with_checksum(keyed.digest())
 
     def append(self, requests: Sequence[Request]) -> list[IngestionCounts]:
         """Store requests in one durable commit; return the counts of each.
@@ -181,15 +182,15 @@ class Inbox:
             marks = b"".join(self._marks(rows))
             if marks:
                 marked.append((seq, marks))
-        self.backend.executemany(self.backend.sql.insert_request, sealed)
-        self.backend.executemany(self.backend.sql.insert_customer_marks, marked)
+        self.backend.insert_rows(self.backend.sql.insert_request, sealed)
+        self.backend.insert_rows(self.backend.sql.insert_customer_marks, marked)
 
     def _add_counts(self, counts: Iterable[tuple[str, IngestionCounts]]) -> None:
         by_source: dict[str, IngestionCounts] = {}
         for source, count in counts:
             by_source[source] = by_source.get(source, IngestionCounts()) + count
         rows = [(source, one.stored, one.duplicate, one.rejected) for source, one in sorted(by_source.items())]
-        self.backend.executemany(self.backend.sql.add_counts, rows)
+        self.backend.insert_rows(self.backend.sql.add_counts, rows)
 
     def _marks(self, rows: Sequence[RawEvent]) -> set[bytes]:
         """Marks of the customers that raw events are about."""

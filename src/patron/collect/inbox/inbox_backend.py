@@ -83,8 +83,8 @@ class InboxBackend(Protocol):
         """Run one statement and return its rows."""
         ...
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each row of values."""
+    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows of values by the statement for one."""
         ...
 
     def known_event_ids(self, ids: Sequence[bytes]) -> set[bytes]:

@@ -111,8 +111,8 @@ class PostgresBackend:
         """Run one statement and return its rows."""
         return self._con.execute(statement.encode(), values)
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each row of values."""
+    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows of values by the statement for one."""
         with self._con.cursor() as cursor:
             cursor.executemany(statement.encode(), rows)
 

@@ -28,6 +28,7 @@ CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 8_000
 BOUND_SUFFIX = ".commits"
 IDS_PER_QUERY = 1_000
+ROWS_PER_INSERT = 1_000
 MARKS_PER_QUERY = 200
 COUNT_COMMIT = """
 insert into inbox_commits values (1, 1) on conflict (id) do update set commit_count = commit_count + 1
@@ -149,9 +150,16 @@ class SqliteBackend:
         """Run one statement and return its rows."""
         return self._con.execute(statement, values)
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each row of values."""
-        self._con.executemany(statement, rows)
+    def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows of values by the statement for one, many at once.
+
+        Python lets other threads run at each statement, and gets its turn back only after they have computed for a
+        while: with one statement a row, a commit would wait for that hundreds of times.
+        """
+        values = list(rows)
+        for start in range(0, len(values), ROWS_PER_INSERT):
+            some = values[start : start + ROWS_PER_INSERT]
+            self._con.execute(_of_rows(statement, len(some)), [one for row in some for one in row])
 
     def known_event_ids(self, ids: Sequence[bytes]) -> set[bytes]:
         """Which of these ids are in the table of event ids."""
@@ -234,6 +242,12 @@ class SqliteBackend:
     def close(self) -> None:
         """Close the file."""
         self._con.close()
+
+
+def _of_rows(statement: str, count: int) -> str:
+    """An insert of one row as one of several."""
+    row = statement[statement.index("(") : statement.index(")") + 1]
+    return statement.replace(row, ",".join([row] * count), 1)
 
 
 def renew_inbox_bound(path: Path) -> None:

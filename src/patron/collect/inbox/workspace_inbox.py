@@ -7,7 +7,7 @@ of a lake with events learns their ids first.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -22,6 +22,7 @@ from patron.schema.common_sentences import AT_PLACE, IS_MISSING
 from patron.schema.data.collector_state import CollectorState, InboxPosition, SourceCounts
 from patron.schema.errors import EventsLost, InboxDamaged, LakeDamaged, PatronError, WorkspaceError
 from patron.schema.sentences import Sentence
+from patron.schema.short_text_cache import cache_short_texts
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store.store import WORKSPACE, upsert
@@ -235,7 +236,7 @@ def require_same_lake(shop: Shop, inbox: Inbox) -> None:
 
 def customer_marks(vault: Vault) -> CustomerMark:
     """Marks of customers by their ids: as opaque as tokens, and the same in every process."""
-    return lru_cache(CACHED_MARKS)(
+    return cache_short_texts(CACHED_MARKS)(
         lambda kind, value: customer_mark(initial_customer_id(vault.token(kind, value))) or b""
     )
 

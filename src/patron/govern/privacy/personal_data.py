@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.amounts import MAX_CENTS
 from patron.schema.privacy.personal_keys import kind_of_property, kind_of_trait, snake_case
+from patron.schema.short_text_cache import cache_short_texts
 
 MAX_DEPTH = 8
 """Objects nested deeper than this go to the vault whole."""
@@ -66,7 +66,7 @@ def is_plain_amount(value: float) -> bool:
     return abs(value) <= MAX_CENTS // 100
 
 
-@lru_cache(maxsize=10_000)
+@cache_short_texts(10_000)
 def is_plain_key(key: str) -> bool:
     """Whether a key is the shop's word for something, and neither an address nor a sentence that a person wrote."""
     return bool(_KEY.fullmatch(key)) and personal_kind(key) is None

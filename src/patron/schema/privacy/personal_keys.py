@@ -4,6 +4,7 @@ import re
 from typing import Literal
 
 from patron.schema.outreach.channels import ADDRESS_KINDS
+from patron.schema.short_text_cache import cache_short_texts
 
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
 
@@ -170,6 +171,7 @@ def kind_of_trait(name: str) -> Kind:
     return "plain" if key in PLAIN else "unknown" if kind_of_property(key) == "plain" else kind_of_property(key)
 
 
+@cache_short_texts(10_000)
 def kind_of_property(name: str) -> Kind:
     """Class a property that is not in the catalogue; what names no person is plain."""
     key = snake_case(name)

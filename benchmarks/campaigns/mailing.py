@@ -3,6 +3,7 @@
 The studies of sending, `send_100k.py`, `killed_sends.py` and `live_journeys.py`, begin here.
 """
 
+import asyncio
 import json
 import os
 import socket
@@ -56,12 +57,12 @@ def address_of(number: int) -> str:
 def make_mailing(folder: Path, count: int, port: int) -> Shop:
     """A workspace with an approved campaign to so many people who have consented, due now."""
     shop, ids = make_people(folder, count, port)
-    _approve(shop, ids, datetime.now(UTC))
+    approve_mailing(shop, ids, datetime.now(UTC))
     return shop
 
 
-def make_people(folder: Path, count: int, port: int) -> tuple[Shop, list[str]]:
-    """A workspace with so many people who have consented, their customer ids, and an SMTP server as its channel."""
+def make_people(folder: Path, count: int, port: int, *, days: int = 1) -> tuple[Shop, list[str]]:
+    """A workspace with so many people who consented some days ago, their customer ids, and an SMTP server."""
     shop = Shop.create(folder)
     write_durably(folder / POLICY_FILE, POLICY.encode())
     settings = (folder / SETTINGS_FILE).read_text(encoding="utf-8") + SETTINGS.format(port=port)
@@ -72,11 +73,11 @@ def make_people(folder: Path, count: int, port: int) -> tuple[Shop, list[str]]:
     now = datetime.now(UTC)
     for start in range(0, count, TOGETHER):
         people = range(start, min(start + TOGETHER, count))
-        load_events(shop, _events(people, now), source="web", known="occurred", received_at=now)
+        load_events(shop, _events(people, now - timedelta(days=days)), source="web", known="occurred", received_at=now)
     vault = Vault.open(shop)
     tokens = [vault.token("user_id", f"p{n}") for n in range(count)]
     ids = [initial_customer_id(token) for token in tokens]
-    known = now - timedelta(days=1)
+    known = now - timedelta(days=days)
     rows = [
         {"token": token, "customer_id": one, "is_user": True, "known_at": known}
         for token, one in zip(tokens, ids, strict=True)
@@ -85,8 +86,7 @@ def make_people(folder: Path, count: int, port: int) -> tuple[Shop, list[str]]:
     return shop, ids
 
 
-def _events(people: range, now: datetime) -> pa.Table:
-    at = now - timedelta(days=1)
+def _events(people: range, at: datetime) -> pa.Table:
     count = len(people)
     users = [f"p{n}" for n in people] * 2
     who = [json.dumps({"first_name": f"Anna {n}", "email": address_of(n)}) for n in people]
@@ -103,7 +103,8 @@ def _events(people: range, now: datetime) -> pa.Table:
     )
 
 
-def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
+def approve_mailing(shop: Shop, ids: list[str], now: datetime) -> None:
+    """Save a campaign to these customers, and approve it."""
     day = timedelta(days=1)
     content = {
         "name": NAME,
@@ -130,24 +131,29 @@ def _approve(shop: Shop, ids: list[str], now: datetime) -> None:
 class _WriteDown:
     """Appends the recipient of each message to a file, before the message is answered."""
 
-    def __init__(self, path: Path, *, with_times: bool) -> None:
-        self.file, self.with_times = path.open("a", buffering=1), with_times
+    def __init__(self, path: Path, *, with_times: bool, seconds: float) -> None:
+        self.file, self.with_times, self.seconds = path.open("a", buffering=1), with_times, seconds
 
     async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's
         """Take a message."""
         time_of_day = f" {time.time()}" if self.with_times else ""
         self.file.write(f"{envelope.rcpt_tos[0]}{time_of_day}\n")  # type: ignore[attr-defined]
+        await asyncio.sleep(self.seconds)
         return "250 OK"
 
 
 @contextmanager
-def mail_server(path: Path, *, with_times: bool = False) -> Iterator[int]:
-    """A server in a process of its own, which may write down when each message came; yields its port."""
+def mail_server(path: Path, *, with_times: bool = False, seconds: float = 0.0) -> Iterator[int]:
+    """A server in a process of its own, which may write down when each message came, and take seconds for each.
+
+    Yields its port.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path.touch()
-    running = subprocess.Popen([sys.executable, __file__, str(path), str(port), str(with_times)])  # noqa: S603 - this file
+    line = [sys.executable, __file__, str(path), str(port), str(with_times), str(seconds)]
+    running = subprocess.Popen(line)  # noqa: S603 - this file
     try:
         while True:
             try:
@@ -168,7 +174,7 @@ def start_sender(folder: Path) -> subprocess.Popen[str]:
 
 
 if __name__ == "__main__":
-    handler = _WriteDown(Path(sys.argv[1]), with_times=sys.argv[3] == "True")
+    handler = _WriteDown(Path(sys.argv[1]), with_times=sys.argv[3] == "True", seconds=float(sys.argv[4]))
     Controller(handler, hostname="127.0.0.1", port=int(sys.argv[2])).start()
     while True:
         time.sleep(3600)

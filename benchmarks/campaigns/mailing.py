@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -54,10 +55,11 @@ def address_of(number: int) -> str:
     return f"person{number}@people.example"
 
 
-def make_mailing(folder: Path, count: int, port: int) -> Shop:
-    """A workspace with an approved campaign to so many people who have consented, due now."""
+def make_mailing(folder: Path, count: int, port: int, names: tuple[str, ...] = (NAME,)) -> Shop:
+    """A workspace with approved campaigns to so many people who have consented, each to its share of them, due now."""
     shop, ids = make_people(folder, count, port)
-    approve_mailing(shop, ids, datetime.now(UTC))
+    for number, name in enumerate(names):
+        approve_mailing(shop, ids[number :: len(names)], datetime.now(UTC), name)
     return shop
 
 
@@ -103,11 +105,11 @@ def _events(people: range, at: datetime) -> pa.Table:
     )
 
 
-def approve_mailing(shop: Shop, ids: list[str], now: datetime) -> None:
+def approve_mailing(shop: Shop, ids: list[str], now: datetime, name: str = NAME) -> None:
     """Save a campaign to these customers, and approve it."""
     day = timedelta(days=1)
     content = {
-        "name": NAME,
+        "name": name,
         "segment": "everybody",
         "topic": "offers",
         "channel": "email",
@@ -119,20 +121,30 @@ def approve_mailing(shop: Shop, ids: list[str], now: datetime) -> None:
     with shop.store.begin() as connection:
         saved = CAMPAIGN.save(connection, Campaign.of(content, where="benchmark"), "Ann", now)
         rows = [
-            {**dict.fromkeys(ASSIGNMENTS.c.keys()), "campaign": NAME, "customer_id": identifier, "is_holdout": False}
+            {**dict.fromkeys(ASSIGNMENTS.c.keys()), "campaign": name, "customer_id": identifier, "is_holdout": False}
             | {"assigned_at": now, "version": 1, "is_planned": True, "offer": "", "expected_cost_cents": 0.0}
             for identifier in ids
         ]
         connection.execute(sa.insert(ASSIGNMENTS), rows)
         for step, by in (("planned", "Ann"), ("approved", "Bo")):
-            CAMPAIGN.take_step(connection, NAME, step, saved.version, by, now)
+            CAMPAIGN.take_step(connection, name, step, saved.version, by, now)
 
 
 class _WriteDown:
     """Appends the recipient of each message to a file, before the message is answered."""
 
-    def __init__(self, path: Path, *, with_times: bool, seconds: float) -> None:
+    def __init__(self, path: Path, *, with_times: bool, refuse_every: int, seconds: float) -> None:
         self.file, self.with_times, self.seconds = path.open("a", buffering=1), with_times, seconds
+        self.refused = {address_of(number) for number in range(0, 1_000_000, refuse_every)} if refuse_every else set()
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's
+        self, _server: object, _session: object, envelope: Any, address: str, _options: object
+    ) -> str:
+        """Take or refuse a recipient."""
+        if address in self.refused:
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's
         """Take a message."""
@@ -143,17 +155,17 @@ class _WriteDown:
 
 
 @contextmanager
-def mail_server(path: Path, *, with_times: bool = False, seconds: float = 0.0) -> Iterator[int]:
-    """A server in a process of its own, which may write down when each message came, and take seconds for each.
+def mail_server(path: Path, *, with_times: bool = False, refuse_every: int = 0, seconds: float = 0.0) -> Iterator[int]:
+    """A server in a process of its own, which may write down when each message came; yields its port.
 
-    Yields its port.
+    It may refuse every so many-th person, and take seconds for each message.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path.touch()
-    line = [sys.executable, __file__, str(path), str(port), str(with_times), str(seconds)]
-    running = subprocess.Popen(line)  # noqa: S603 - this file
+    options = [str(with_times), str(refuse_every), str(seconds)]
+    running = subprocess.Popen([sys.executable, __file__, str(path), str(port), *options])  # noqa: S603 - this file
     try:
         while True:
             try:
@@ -167,14 +179,15 @@ def mail_server(path: Path, *, with_times: bool = False, seconds: float = 0.0) -
         running.wait()
 
 
-def start_sender(folder: Path) -> subprocess.Popen[str]:
+def start_sender(folder: Path, name: str = NAME) -> subprocess.Popen[str]:
     """`patron campaign send` as a process."""
-    command = [sys.executable, "-m", "patron", "campaign", "send", NAME, "--due", "--json", "--workspace", str(folder)]
+    command = [sys.executable, "-m", "patron", "campaign", "send", name, "--due", "--json", "--workspace", str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))  # noqa: S603 - patron
 
 
 if __name__ == "__main__":
-    handler = _WriteDown(Path(sys.argv[1]), with_times=sys.argv[3] == "True", seconds=float(sys.argv[4]))
+    with_times, refuse_every, seconds = sys.argv[3] == "True", int(sys.argv[4]), float(sys.argv[5])
+    handler = _WriteDown(Path(sys.argv[1]), with_times=with_times, refuse_every=refuse_every, seconds=seconds)
     Controller(handler, hostname="127.0.0.1", port=int(sys.argv[2])).start()
     while True:
         time.sleep(3600)

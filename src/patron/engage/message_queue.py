@@ -1,8 +1,8 @@
 """Messages of a campaign in the store: who is due, who is handed over, and what became of each.
 
 A message is `sending` in the store before the channel gets it, with what it says sealed in the same transaction. A
-sender that is killed therefore leaves the few messages of its last group as `sending`; nobody can know whether the
-channel took them, so they become `unknown` and are not sent again.
+sender that is killed therefore leaves the few messages of its last group as `sending`. Its journal says which of them
+the channel got; those that it got and had not answered become `unknown` and are not sent again.
 """
 
 import hashlib
@@ -168,12 +168,6 @@ def update_messages(connection: sa.Connection, changes: Sequence[Mapping[str, An
         {"of_message": change["message_id"], **{f"new_{name}": change[name] for name in names}} for change in changes
     ]
     connection.execute(statement, values)
-
-
-def settle_cut_off(connection: sa.Connection, campaign: str) -> int:
-    """Make messages that a sender left on their way `unknown`; return how many."""
-    left = sa.update(MESSAGES).where(MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.SENDING)
-    return connection.execute(left.values(state=MessageState.UNKNOWN, reason="cut_off")).rowcount
 
 
 def settle_by_receipts(connection: sa.Connection, campaign: str) -> int:

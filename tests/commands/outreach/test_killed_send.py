@@ -2,6 +2,7 @@
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,24 +44,47 @@ def ready(shop, server, people, **settings):
     return shop
 
 
-def test_a_sender_that_is_killed_three_times_sends_nothing_twice_and_loses_nothing(shop, server, tmp_path):
-    people = [Person(f"p{n:03d}") for n in range(240)]
-    shop = ready(shop, server, people, connections=2)
-    commands, rng = Commands(tmp_path), random.Random(16)  # noqa: S311 - moments, no secret
-    send = ("campaign", "send", NAME, "--due", "--workspace", str(shop.folder))
-    for third in range(3):
-        moment = third * 60 + rng.randrange(60)
-        commands.kill(lambda moment=moment: len(server.messages) > moment, *send)
-    code = commands.run(*send)
-    commands.close()
-    summary, taken = summary_of(shop, NAME), server.recipients()
-    states = messages(shop)
-    sent = {person.address for person in people if states[customer_of(shop, person)][0] == "sent"}
+def test_two_senders_and_two_kills_leave_at_most_one_unknown_a_connection_and_write_to_nobody_twice(
+    shop, server, tmp_path
+):
+    connections, kills, rng = 2, 2, random.Random(16)  # noqa: S311 - moments, no secret
+    server.answers = {"gone": "550 5.1.1 no such user"}
+    people = {
+        name: [Person(f"{'gone' if number % 15 == 0 else 'some'}-{name}-{number:03d}") for number in range(150)]
+        for name in ("spring", "autumn")
+    }
+    shop = with_mail_server(with_policy(shop), server.port, connections=connections)
+    add_people(shop, [person for some in people.values() for person in some])
+    for name, some in people.items():
+        approve(shop, some, name=name, channel="email", **WINDOW)
+        (tmp_path / name).mkdir()
+
+    def arrived(name):
+        return sum(f"-{name}-" in address for address in server.recipients())
+
+    def send(name):
+        commands, moment = Commands(tmp_path / name), rng.randrange(10, 120)
+        args = ("campaign", "send", name, "--due", "--workspace", str(shop.folder))
+        try:
+            commands.kill(lambda: arrived(name) >= moment, *args)
+            return commands.run(*args)
+        finally:
+            commands.close()
+
+    with ThreadPoolExecutor(2) as senders:
+        codes = dict(zip(people, senders.map(send, people), strict=True))
+    summaries, taken = {name: summary_of(shop, name) for name in people}, server.recipients()
     assert len(taken) == len(set(taken))
-    assert sent <= set(taken)
-    assert summary.sent_count + summary.unknown_count == len(people)
-    assert summary.sent_count >= 240 - 3 * 60
-    assert code == (3 if summary.unknown_count else 0)
+    for name, summary in summaries.items():
+        states = messages(shop, name)
+        reached = {person.address for person in people[name] if states[customer_of(shop, person)][0] == "sent"}
+        unknown = {person.address for person in people[name] if states[customer_of(shop, person)][0] == "unknown"}
+        assert reached <= set(taken)
+        assert {one for one in taken if f"-{name}-" in one} <= reached | unknown
+        assert summary.sent_count + summary.failed_count + summary.unknown_count == 150
+        assert summary.failed_count + sum(one.startswith("gone") for one in unknown) == 10
+        assert codes[name] == (3 if unknown else 0)
+    assert sum(summary.unknown_count for summary in summaries.values()) <= kills * connections
 
 
 def test_each_way_that_a_provider_fails_leaves_a_clear_state(shop, server):

@@ -58,7 +58,7 @@ class Trial:
     """Id of each message that the provider took, and all that it says, as often as it came."""
     without_provider: Channel | None
     """The channel when nobody is there; None where each customer has a provider of their own."""
-    most_ahead: int = 3 * MAX_AT_ONCE
+    most_ahead: int = MAX_AT_ONCE
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class EmailChannel:
         client = await self._connect()
         await _quit(client)
 
-    async def _work(self, waiting: WaitingMessages, answers: "asyncio.Queue[Handover | None]") -> None:
+    async def _work(self, waiting: WaitingMessages) -> None:
         """Send over one connection until no message is left. Raises ChannelUnavailable."""
         client = await self._connect()
         try:
@@ -117,10 +117,10 @@ class EmailChannel:
                     try:
                         client = await self._connect()
                     except ChannelUnavailable:
-                        answers.put_nowait(Handover(message.message_id, Outcome.DEFERRED, "connection lost"))
+                        waiting.answers.put_nowait(Handover(message.message_id, Outcome.DEFERRED, "connection lost"))
                         raise
                     answer = await self._send(client, message)
-                answers.put_nowait(answer or Handover(message.message_id, Outcome.DEFERRED, "connection lost"))
+                waiting.answers.put_nowait(answer or Handover(message.message_id, Outcome.DEFERRED, "connection lost"))
                 if not client.is_connected and not waiting.is_over:
                     client = await self._connect()
         finally:

@@ -11,9 +11,11 @@ MAX_PAUSE = 10.0
 
 
 class WaitingMessages:
-    """The messages that are not handed over yet, at no higher rate than allowed."""
+    """The messages that are not handed over yet, at no higher rate than allowed, and the answers to those that were."""
 
     def __init__(self, messages: Iterator[OutgoingMessage], per_second: float) -> None:
+        self.answers: asyncio.Queue[Handover | None] = asyncio.Queue()
+        """Answers that the caller has not got yet, and None for each worker that ended."""
         self.is_over = False
         self.taken_count = 0
         self._messages = messages
@@ -26,7 +28,11 @@ class WaitingMessages:
         self._next_at = max(self._next_at, now + min(max(seconds, 0.0), MAX_PAUSE))
 
     async def next(self) -> OutgoingMessage | None:
-        """The next message once it may be sent; None after the last one."""
+        """The next message once it may be sent; None after the last one.
+
+        The caller has got every answer by then, so that no more messages are without one than there are workers.
+        """
+        await self.answers.join()
         now = asyncio.get_running_loop().time()
         if self._pause or self._next_at > now:
             at = max(self._next_at, now)
@@ -47,14 +53,14 @@ class WaitingMessages:
 
 
 async def answers_of(
-    waiting: WaitingMessages, workers: Iterable[Callable[["asyncio.Queue[Handover | None]"], Awaitable[None]]]
+    waiting: WaitingMessages, workers: Iterable[Callable[[], Awaitable[None]]]
 ) -> AsyncGenerator[Handover, None]:
-    """Run workers that put answers into a queue, and yield each as it comes.
+    """Run workers that put answers into the queue, and yield each as it comes.
 
     Raises what a worker raised; ChannelUnavailable only where a message is left that has no answer.
     """
-    answers: asyncio.Queue[Handover | None] = asyncio.Queue()
-    tasks = [asyncio.ensure_future(worker(answers)) for worker in workers]
+    answers = waiting.answers
+    tasks = [asyncio.ensure_future(worker()) for worker in workers]
     for task in tasks:
         task.add_done_callback(lambda _: answers.put_nowait(None))
     running, answer_count = len(tasks), 0
@@ -66,6 +72,7 @@ async def answers_of(
             else:
                 answer_count += 1
                 yield answer
+            answers.task_done()
     finally:
         is_whole = waiting.is_over and answer_count == waiting.taken_count
         waiting.is_over = True  # why: asyncio.wait_for of Python 3.11 may swallow that its task is cancelled
@@ -87,10 +94,10 @@ def send_each(
     taken, and it is raised once those on their way have their answers.
     """
 
-    async def work(answers: "asyncio.Queue[Handover | None]") -> None:
+    async def work() -> None:
         while (message := await waiting.next()) is not None:
             try:
-                answers.put_nowait(await send(message))
+                waiting.answers.put_nowait(await send(message))
             except BaseException:
                 waiting.is_over = True
                 raise

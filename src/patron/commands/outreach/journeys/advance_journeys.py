@@ -15,6 +15,7 @@ from patron.commands.outreach.journeys.fold_journey_events import JourneyEventPr
 from patron.commands.outreach.journeys.journey_branches import JourneyBranches
 from patron.commands.outreach.journeys.journey_mailing import JourneyMailing
 from patron.commands.outreach.journeys.live_journeys import LiveJourneys, journeys_with_messages, start_journeys
+from patron.commands.outreach.messages.message_answers import settle_cut_off
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock
 from patron.commands.outreach.messages.send_campaign import keep_going
@@ -30,7 +31,7 @@ from patron.engage.journeys.journey_entries import (
 )
 from patron.engage.journeys.journey_position import read_position, write_position
 from patron.engage.journeys.journey_steps import INSTANT, advance_clock, has_branches
-from patron.engage.message_queue import settle_by_receipts, settle_cut_off
+from patron.engage.message_queue import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.journey_file import JOURNEY, Send
@@ -152,11 +153,11 @@ def _send(
 
 def _settle(shop: Shop) -> None:
     """Settle what a process that was killed left on its way, and what receipts prove."""
-    names = [one.name for one in JOURNEY.all_saved_in(shop.store)]
+    states = {one.name: one.state for one in JOURNEY.all_saved_in(shop.store)}
     with shop.store.begin() as connection:
         open_states = (MessageState.SENDING, MessageState.UNKNOWN)
-        for name in journeys_with_messages(connection, names, open_states):
-            settle_cut_off(connection, name)
+        for name in journeys_with_messages(connection, list(states), open_states):
+            settle_cut_off(connection, shop.folder, name, is_over=states[name] in IS_OVER)
             settle_by_receipts(connection, name)
 
 

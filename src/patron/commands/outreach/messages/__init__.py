@@ -4,7 +4,8 @@ Before: `preview_message` for one real customer, `sample_message` for nobody; `m
 `message_costs` (what one costs).
 Send: `send_campaign`, also until it is done; `send_due_campaigns` in the background; `send_journey_messages`.
 How: a `mailing` says what messages are for; `message_batch` checks and renders them, `message_handover` hands all that
-are due to the channel, `message_events` writes what was sent into the lake.
+are due to the channel, `message_answers` records what became of them, also after a kill; `message_events` writes what
+was sent into the lake.
 After: `receive_receipts` and `read_bounces`; `settle_message` for an unknown outcome; `subscriptions`, what customers
 choose by the links in their messages.
 """

@@ -2,41 +2,40 @@
 
 Messages are marked in groups of 10, right before they are handed over, with the answers that came meanwhile in the same
 commit: a commit to the encrypted store takes some 5 to 10 ms on the disk of a small server, so that one for each
-message would let no more than 120 a second through, and one for 10 allows 1,100. A kill leaves the last group and the
-answers that had not been recorded as of unknown outcome: 14 messages on average (23 in groups of 20).
+message would let no more than 120 a second through, and one for 10 allows 1,100. A journal says of each message of the
+group whether the channel has it and what it answered, so that a kill leaves as of unknown outcome only those that the
+channel had not answered: at most one a connection. Where the journal is lost, it is the last group and the answers that
+had not been recorded: 14 messages on average.
 """
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 import sqlalchemy as sa
 
+from patron.commands.outreach.messages.message_answers import REFUSALS, Attempt, record_answers
 from patron.commands.outreach.messages.message_batch import CheckedMessage, MessageChecker, offer_variables
-from patron.engage.channels.channel import Channel, Handover, Outcome, OutgoingMessage
+from patron.engage.channels.channel import Channel, Handover, OutgoingMessage
+from patron.engage.handover_journal import HandoverJournal
 from patron.engage.message_limits import next_allowed
-from patron.engage.message_queue import DueMessage, claim, put_off, retry_at, sent_times, update_messages
+from patron.engage.message_queue import DueMessage, claim, put_off, sent_times, update_messages
 from patron.engage.templates.message_links import message_links
 from patron.govern.outreach.sent_messages import sealed_messages, store_dictionary
-from patron.govern.outreach.suppression_list import ALL_TOPICS, HARD_BOUNCE, suppress, suppressed_contacts
+from patron.govern.outreach.suppression_list import suppressed_contacts
 from patron.govern.privacy.consent_ledger import ledger_head
 from patron.schema.errors import BadTemplate, ChannelUnavailable
 from patron.schema.outreach.message_states import MessageState
-from patron.storage.outreach.campaign_tables import RECEIPTS
 from patron.storage.outreach.versioned_drafts import lock_campaigns
 from patron.storage.store.store import FORGOTTEN, VAULT_TEXTS, after_commit, upsert
 
 GROUP = 10
 OLDEST_CHECK = timedelta(seconds=30)
 """Messages that were checked earlier are checked again before they go out."""
-MAX_DETAIL_LENGTH = 200
-NO_SUCH_ADDRESS = re.compile(r"\b5\.1\.(?:1|2|3|6|10)\b")
-"""Status (RFC 3463) of an address that does not exist."""
 Clock = Callable[[], datetime]
 Dictionary = tuple[str, bytes]
 
@@ -56,6 +55,7 @@ class MessageHandover:
     _on_its_way: dict[str, CheckedMessage] = field(default_factory=dict)
     """Messages that were handed over and have no answer yet."""
     _failure: Exception | None = None
+    _journal: HandoverJournal = field(init=False)
     _written_count: int = 0
     _spent: set[str] = field(default_factory=set)
     """Messages that use up the allowance: they were taken, or may have been."""
@@ -63,7 +63,7 @@ class MessageHandover:
     def hand_over(self, messages: Sequence[CheckedMessage]) -> int:
         """Write what is put off, hand over what may be sent, and record every answer; returns how many were written.
 
-        Raises ChannelUnavailable, NoSpace, WorkspaceBusy; what was not handed over then stays to be sent.
+        Raises ChannelUnavailable, WorkspaceError; what was not handed over then stays to be sent.
         """
         held_back = [message for message in messages if message.outgoing is None]
         if held_back:
@@ -73,9 +73,11 @@ class MessageHandover:
             self._written_count += len(allowed)
         ready = [message for message in messages if message.outgoing is not None]
         if ready:
+            self._journal = HandoverJournal(self.checker.shop.folder, self.checker.mailing.name)
             try:
                 asyncio.run(self._hand_over(ready))
             finally:
+                self._journal.close(is_done=not self._on_its_way and self._failure is None)
                 for one in ready:
                     if one.row["message_id"] not in self._spent:
                         self.checker.allowance.give_back(one.facts)
@@ -87,6 +89,7 @@ class MessageHandover:
         try:
             async for answer in self.channel.hand_over(self._feed(ready)):
                 self._answers.append(answer)
+                self._journal.answer(answer)
         except ChannelUnavailable as error:
             self._failure = error
             with self.checker.shop.store.begin() as connection:
@@ -104,10 +107,12 @@ class MessageHandover:
         while some := list(islice(waiting, GROUP)):
             try:
                 ours = self._mark(some, checked_at)
+                for our in ours:
+                    self._journal.take(our.message_id)
+                    yield our
             except Exception as error:  # noqa: BLE001 - raised once the channel has answered what is on its way
                 self._failure = error
                 return
-            yield from ours
             if self.is_stopped:
                 return
 
@@ -133,6 +138,7 @@ class MessageHandover:
             names = [column.name for column in VAULT_TEXTS.columns]
             texts = [dict(zip(names, row, strict=True)) for row in rows]
             upsert(connection, VAULT_TEXTS, texts, update=("token", "ciphertext"))
+            self._journal.mark([(our.row["message_id"], end_of(our.due)) for our in ours], at.astimezone(UTC))
         self._spent |= {our.row["message_id"] for our in ours}
         self._on_its_way |= {our.row["message_id"]: our for our in ours}
         self._written_count += len(ours)
@@ -168,49 +174,33 @@ class MessageHandover:
 
     def _record(self, connection: sa.Connection) -> None:
         """Record the answers that came; they are dropped from memory once the transaction is on disk."""
-        answers, at = (
-            [answer for answer in self._answers if answer.message_id in self._on_its_way],
-            self.clock().astimezone(UTC),
-        )
-        update_messages(connection, [self._change(answer, at) for answer in answers])
-        refusals = [answer for answer in answers if answer.outcome in {Outcome.DEFERRED, Outcome.REJECTED}]
-        upsert(connection, RECEIPTS, [_receipt(refusal, at) for refusal in refusals])
-        self._spent -= {refusal.message_id for refusal in refusals}
-        for refusal in refusals:
-            contact = self._on_its_way[refusal.message_id].row["contact"]
-            is_gone = refusal.is_gone or NO_SUCH_ADDRESS.search(refusal.detail)
-            if refusal.outcome is Outcome.REJECTED and is_gone and contact:
-                suppress(connection, contact, self.channel.name, ALL_TOPICS, HARD_BOUNCE, at)
+        answers = [answer for answer in self._answers if answer.message_id in self._on_its_way]
+        pairs = [(answer, self._attempt(self._on_its_way[answer.message_id])) for answer in answers]
+        record_answers(connection, pairs, self.clock())
+        self._spent -= {answer.message_id for answer in answers if answer.outcome in REFUSALS}
         after_commit(connection, lambda: self._drop(answers))
+
+    def _attempt(self, message: CheckedMessage) -> Attempt:
+        row, end = message.row, self.checker.mailing.end_of(message.due)
+        return Attempt(row["attempt_count"] + 1, self.channel.name, row["contact"], end)
 
     def _drop(self, answers: Sequence[Handover]) -> None:
         for answer in answers:
             self._answers.remove(answer)
             self._on_its_way.pop(answer.message_id, None)
 
-    def _change(self, answer: Handover, now: datetime) -> dict[str, Any]:
-        change: dict[str, Any] = {"message_id": answer.message_id, "reason": "", "next_attempt_at": None}
-        change |= {"sent_at": now}
-        if answer.outcome is Outcome.SENT:
-            return change | {"state": MessageState.SENT}
-        if answer.outcome is Outcome.UNKNOWN:
-            return change | {"state": MessageState.UNKNOWN, "reason": "answer_lost"}
-        if answer.outcome is Outcome.REJECTED:
-            return change | {"state": MessageState.FAILED, "reason": "rejected", "sent_at": None}
-        message = self._on_its_way[answer.message_id]
-        again = retry_at(now, message.row["attempt_count"] + 1)
-        if again >= self.checker.mailing.end_of(message.due):
-            return change | {"state": MessageState.SKIPPED, "reason": "not_taken", "sent_at": None}
-        change |= {"state": MessageState.WAITING, "reason": "not_taken", "sent_at": None}
-        return change | {"next_attempt_at": again.astimezone(UTC)}
-
     def _release(self, connection: sa.Connection) -> None:
         """Let messages wait that the channel did not take, as nobody was there to take them."""
         now = self.clock().astimezone(UTC)
         waits = {"state": MessageState.WAITING, "reason": "not_taken", "next_attempt_at": now, "sent_at": None}
-        answered = {answer.message_id for answer in self._answers}
-        self._spent -= self._on_its_way.keys() - answered
-        update_messages(connection, [{"message_id": one, **waits} for one in self._on_its_way if one not in answered])
+        released = self._on_its_way.keys() - {answer.message_id for answer in self._answers}
+        self._spent -= released
+        update_messages(connection, [{"message_id": one, **waits} for one in released])
+        after_commit(connection, lambda: self._drop_released(released))
+
+    def _drop_released(self, message_ids: AbstractSet[str]) -> None:
+        for message_id in message_ids:
+            del self._on_its_way[message_id]
 
 
 def hand_over(
@@ -246,13 +236,3 @@ def _common_text(checker: MessageChecker) -> str:
             continue
         texts.append(json.dumps(checker.content("", template.language, message), ensure_ascii=False))
     return "".join(texts)
-
-
-def _receipt(answer: Handover, at: datetime) -> dict[str, Any]:
-    return {
-        "message_id": answer.message_id,
-        "kind": str(answer.outcome),
-        "occurred_at": at,
-        "is_permanent": answer.outcome is Outcome.REJECTED,
-        "detail": answer.detail[:MAX_DETAIL_LENGTH],
-    }

@@ -2,8 +2,8 @@
 
 Nothing is sent twice: a message has one row, whose id follows from campaign, customer and channel, and whoever marks it
 `sending` first sends it. Nothing is lost: every assigned customer ends as sent, failed, unknown, skipped with a reason,
-or waits. Where a sender was killed, the messages on their way are of unknown outcome; they are never sent again by
-guess, and settled by a receipt or by a person (`settle_message`).
+or waits. Where a sender was killed, the messages that the channel had and had not answered are of unknown outcome; they
+are never sent again by guess, and settled by a receipt, the mail server's log or a person (`settle_message`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from patron.collect.inbox.compaction import load_inbox
 from patron.commands.outreach.messages.mailing import CampaignMailing
+from patron.commands.outreach.messages.message_answers import settle_cut_off
 from patron.commands.outreach.messages.message_batch import MessageChecker
 from patron.commands.outreach.messages.message_events import load_message_events
 from patron.commands.outreach.messages.message_handover import Clock, hand_over
@@ -28,7 +29,6 @@ from patron.engage.message_queue import (
     next_due_at,
     put_off,
     settle_by_receipts,
-    settle_cut_off,
 )
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadCampaign, WorkspaceBusy
@@ -44,7 +44,15 @@ from patron.storage.outreach.approved_terms import (
 )
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.versioned_drafts import APPROVED, ENDED, MEASURED, RUNNING, SavedVersion, state_in_words
+from patron.storage.outreach.versioned_drafts import (
+    APPROVED,
+    ENDED,
+    IS_OVER,
+    MEASURED,
+    RUNNING,
+    SavedVersion,
+    state_in_words,
+)
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
 
@@ -110,10 +118,10 @@ def send_campaign(
     """
     with _hold_send_lock(context.shop, name):
         load_inbox(context.shop)
-        with context.shop.store.begin() as connection:
-            settle_cut_off(connection, name)
-            settle_by_receipts(connection, name)
         saved = CAMPAIGN.saved_in(context.shop.store, name)
+        with context.shop.store.begin() as connection:
+            settle_cut_off(connection, context.shop.folder, name, is_over=saved.state in IS_OVER)
+            settle_by_receipts(connection, name)
         if saved.state not in {ENDED, MEASURED}:
             _require_sendable(saved)
             saved = pin_earlier_approvals(context.shop, saved, by=SENDER, at=context.time())

@@ -1,15 +1,19 @@
-"""Settle a message of unknown outcome, by a person who looked it up, such as in the log of the mail server."""
+"""Settle messages of unknown outcome: by receipts, by the log of the mail server, or by a person who looked it up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from patron.commands.outreach.messages.message_events import load_message_events
-from patron.engage.message_queue import update_messages
+from patron.commands.outreach.messages.receive_receipts import receive_receipts
+from patron.engage.message_queue import settle_by_receipts, update_messages
+from patron.engage.providers.mail_log import MailLog
+from patron.engage.providers.receipts import BOUNCED, Receipt, is_permanent
 from patron.govern.access import audit_log
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -41,6 +45,16 @@ class Settlement:
     is_sent: bool
 
 
+@dataclass(frozen=True)
+class SettledCounts:
+    """How many messages of unknown outcome were found to have been sent, by what says so."""
+
+    receipts: int
+    """By a bounce, a delivery report, an open and the like."""
+    mail_log: int
+    """By the log of the mail server."""
+
+
 def settle_operation(word: str) -> Callable[..., Settlement]:
     """Settling a message of a campaign or of a journey, as an operation."""
 
@@ -59,8 +73,11 @@ def settle_message(context: RequestContext, campaign: str, message_id: str, *, i
 
     A journey's is not sent any more: its customer goes on with the next step.
 
-    Raises NotFound, BadCampaign for a message whose outcome is known.
+    Raises NotFound, BadCampaign for a message whose outcome is known, or which a receipt proves to have been sent.
     """
+    if not is_sent:
+        with context.shop.store.begin() as connection:
+            settle_by_receipts(connection, campaign)
     at, may_be_sent = context.now.astimezone(UTC), _may_be_sent(context.shop, campaign)
     of_message = (MESSAGES.c.message_id == message_id, MESSAGES.c.campaign == campaign)
     not_sent = MessageState.WAITING if may_be_sent else MessageState.SKIPPED
@@ -81,6 +98,35 @@ def settle_message(context: RequestContext, campaign: str, message_id: str, *, i
         details = {"campaign": campaign, "message_id": message_id, "is_sent": is_sent}
         audit_log.append(context.shop, connection, AuditAction.MESSAGE_SETTLED, details, at=at, by=context.by)
     load_message_events(context.shop, campaign, now=at)
+
+
+def settle_by_evidence(context: RequestContext, campaign: str, *, mail_logs: Iterable[Path] = ()) -> SettledCounts:
+    """Settle messages of unknown outcome that receipts, or logs of the mail server in order, prove to have been sent.
+
+    What a log does not name stays as it is: nothing proves that a message was not sent. A message that the server took
+    and could not deliver is sent, and bounced. Raises NotFound, BadFile, NoSpace, WorkspaceBusy.
+    """
+    shop, now = context.shop, context.now
+    log = MailLog(frozenset(unknown_messages(shop, campaign)))
+    for path in mail_logs:
+        log.read(path)
+    with shop.store.begin() as connection:
+        by_receipts = settle_by_receipts(connection, campaign)
+        of_campaign = (MESSAGES.c.campaign == campaign, MESSAGES.c.state == MessageState.UNKNOWN)
+        unknown = set(connection.scalars(sa.select(MESSAGES.c.message_id).where(*of_campaign)))
+        taken = sorted(log.taken & unknown)
+        update_messages(connection, [{"message_id": one, "state": MessageState.SENT, "reason": ""} for one in taken])
+        for one in taken:
+            details = {"campaign": campaign, "message_id": one, "is_sent": True, "source": "mail_log"}
+            audit_log.append(shop, connection, AuditAction.MESSAGE_SETTLED, details, at=now, by=context.by)
+    receive_receipts(shop, [_bounce(one, log.returned[one], now) for one in taken if one in log.returned], now=now)
+    if by_receipts or taken:
+        load_message_events(shop, campaign, now=now)
+    return SettledCounts(by_receipts, len(taken))
+
+
+def _bounce(message_id: str, code: str, at: datetime) -> Receipt:
+    return Receipt(message_id, BOUNCED, at, is_permanent=is_permanent(code), detail=code)
 
 
 def unknown_messages(shop: Shop, campaign: str) -> list[str]:

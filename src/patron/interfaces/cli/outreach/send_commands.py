@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,33 +69,47 @@ def send(  # noqa: PLR0913 - one argument for each option
         raise typer.Exit(UNKNOWN_LEFT)
 
 
-def settle(
+def settle(  # noqa: PLR0913 - one argument for each option
     name: Name,
     message: Annotated[str, typer.Option(help="Message of unknown outcome, by its id; without it, list them.")] = "",
     by: Annotated[str, typer.Option("--as", help="Who looked it up (default: the system account's name).")] = "",
     workspace: Workspace = HERE,
     *,
+    mail_log: Annotated[
+        list[Path] | None,
+        typer.Option(help="Log of Postfix, or main log of Exim, to look into; several in order of time."),
+    ] = None,
     is_sent: Annotated[
         bool | None, typer.Option("--sent/--not-sent", help="Whether it was sent; if not, it goes out in its turn.")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Settle messages whose outcome is unknown, such as from the log of the mail server by their Message-ID.
+    """Settle messages whose outcome is unknown: by receipts, by the mail server's log, and the rest by a person.
+
+    What bounces and other receipts prove to have been sent, and what a log names, is settled; the rest is listed by id,
+    which is part of the Message-ID.
+
+    Example: patron campaign settle "win back spring" --mail-log /var/log/mail.log --workspace shop
 
     Example: patron campaign settle "win back spring" --message 3f2a... --sent --workspace shop
     """
-    from patron.commands.outreach.messages.settle_message import settle_message, unknown_messages
+    from patron.commands.outreach.messages.settle_message import settle_by_evidence, settle_message, unknown_messages
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
+    if message and is_sent is None:
+        raise typer.BadParameter("say whether it was sent: --sent or --not-sent")
+    settled = settle_by_evidence(command_context(shop, by), name, mail_logs=mail_log or ())
     if message:
-        if is_sent is None:
-            raise typer.BadParameter("say whether it was sent: --sent or --not-sent")
-        settle_message(command_context(shop, by), name, message, is_sent=is_sent)
+        settle_message(command_context(shop, by), name, message, is_sent=bool(is_sent))
     left = unknown_messages(shop, name)
     if json:
-        output.as_json({"unknown": left})
+        output.as_json({"unknown": left, "settled": settled})
         return
+    if settled.receipts:
+        output.say(f"{settled.receipts:,} were sent, as receipts prove.")
+    if settled.mail_log:
+        output.say(f"{settled.mail_log:,} were sent, as the mail server's log says.")
     for one in left:
         output.say(one)
     output.say(f"{len(left):,} messages are of unknown outcome." if left else "Every outcome is known.")

@@ -60,6 +60,12 @@ PARAMETER = re.compile(r"([\w-]*)/\{(\w+)\}")
 """What stands in a path, after the word before it."""
 LINK = re.compile(r"""["'](/[^"'<>\s]*)["']""")
 CHOICES = re.compile("(lang|theme)=")
+KEPT = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
 MAX_TRIES = 6
 ABOUT_CUSTOMERS = (
     "/customers?search=", "/api/customers?search=", "/customers/act?do=tag&id=", "/recommendations?customer=",
@@ -279,10 +285,29 @@ def seen_by(world: World, reader: Actor | None) -> Iterator[tuple[str, str]]:
             yield from ((address, f"customer {one}") for one in others if one not in address)
 
 
+@pytest.mark.parametrize("reader", [None, ADA], ids=["nobody", "Ada"])
+def test_every_answer_keeps_to_itself_and_says_what_it_is(world, reader):
+    client = DirectClient(world.shop, reader)
+    for address in world.walk.addresses:
+        answer = client.get(address)
+        headers = {name: answer.headers.get(name, "") for name in KEPT}
+        assert headers | {"cache-control": "no-store"} == KEPT, address
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy, address
+        assert "script" not in policy.replace("script-src 'self'", ""), address
+        assert re.search("frame-ancestors '(none|self)'", policy), address
+        assert headers["cache-control"] == "no-store" or address.startswith("/explore/vega.js"), address
+        kind = answer.headers.get("content-type", "")
+        assert kind or answer.is_redirect, address
+        if answer.status_code >= HTTPStatus.BAD_REQUEST and address.startswith("/api/"):
+            assert kind == "application/problem+json", address
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_sees_the_values_that_the_table_of_rights_shows_and_no_other(world, name, caplog):
     assert list(seen_by(world, READERS[name])) == []
     assert [one.kind for one in world.planted if one.text in caplog.text] == []
+    assert name == "nobody" or "refused read:" in caplog.text, "who lacked which right"
 
 
 def test_every_route_is_asked_for_and_what_a_right_shows_is_there_to_be_seen(world):

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,11 +48,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]])
     write_durably(path, csv_text([header, *rows]).encode())
 
 
-def csv_parts(table: pa.Table) -> Iterator[bytes]:
-    """A table as parts of a CSV file; numbers stay numbers."""
-    safe = pa.Table.from_arrays(
-        [safe_column(column) for column in table.columns], [safe_cell(name) for name in table.column_names]
-    )
+def csv_parts(table: pa.Table, *, codes: Collection[str] = ()) -> Iterator[bytes]:
+    """A table as parts of a CSV file; numbers stay numbers, and columns of our own codes what programs know."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    cells = [column if name in codes else safe_column(column) for name, column in columns]
+    safe = pa.Table.from_arrays(cells, [safe_cell(name) for name in table.column_names])
     for start in range(0, max(safe.num_rows, 1), ROWS_AT_ONCE):
         out = io.BytesIO()
         pa_csv.write_csv(safe.slice(start, ROWS_AT_ONCE), out, pa_csv.WriteOptions(include_header=start == 0))

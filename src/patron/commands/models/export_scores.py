@@ -39,6 +39,8 @@ END_NAME_IN = Sentence("end_name_in", "End the name in {names}.")
 PAGE_SIZE = 1_000
 AsOf = Annotated[AwareDatetime | None, Field(description="Cutoff of another completed run, with its time zone.")]
 FORMATS = (".csv", ".parquet")
+CODES = ("reasons", "churn_reasons")
+"""Columns whose texts are codes with a sign, such as +order_count_lifetime: nobody else writes them."""
 COLUMNS = pa.schema(
     [
         ("customer_id", TEXT),
@@ -210,7 +212,7 @@ def write_scores(export: ScoresExport, path: Path) -> Path:
     require_format(path)
     with private_file(path) as out:
         if path.suffix.lower() == ".csv":
-            out.writelines(csv_parts(export.rows))
+            out.writelines(csv_parts(export.rows, codes=CODES))
         else:
             pq.write_table(export.rows, pa.PythonFile(out, mode="w"))
     return path

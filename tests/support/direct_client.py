@@ -15,7 +15,7 @@ from patron.storage.shop import Shop
 class DirectClient:
     """Requests as one actor, without redirects."""
 
-    def __init__(self, shop: Shop, actor: Actor) -> None:
+    def __init__(self, shop: Shop, actor: Actor | None) -> None:
         self.app: FastAPI = create_app(shop, visitor=actor)
 
     @property

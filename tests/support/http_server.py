@@ -27,8 +27,8 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     late_seconds: float = 0
-    raw: bytes | None = None
-    """Bytes in place of an answer in HTTP; b"" closes the connection at once."""
+    raw: bytes | Callable[[], Iterator[bytes]] | None = None
+    """Bytes, or parts of them, in place of an answer in HTTP; b"" closes the connection at once."""
 
 
 @dataclass
@@ -63,8 +63,9 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
             answer = server.answer(request)
             time.sleep(answer.late_seconds)
             if answer.raw is not None:
-                self.wfile.write(answer.raw)
                 self.close_connection = True
+                for part in answer.raw() if callable(answer.raw) else [answer.raw]:
+                    self.wfile.write(part)
                 return
             self.send_response(answer.status)
             for name, value in ({"Content-Length": str(len(answer.body))} | answer.headers).items():

@@ -18,11 +18,12 @@ from patron.schema.errors import BadFile, NoRunYet, NotFound
 from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
+from patron.storage.safe_csv import safe_cell
 from patron.storage.store.store import RUNS
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 EARLIER = AS_OF - timedelta(days=30)
-FIRST_ID = {"ann": "Ann@Old", "ben": "ben", "cai": "cai", "dee": "dee"}
+FIRST_ID = {"ann": "Ann@Old", "ben": "ben", "cai": "=cai()", "dee": "dee"}
 VALUES = {"ann": 5_000.0, "ben": 100.0, "cai": 2_000.0, "dee": 0.0}
 
 
@@ -87,7 +88,7 @@ def finish_run(shop, as_of, values, *, has_interval=True):
 @pytest.fixture
 def scored_shop(shop):
     """A run of four customers; Ann has two user ids, nobody knows Dee's any more."""
-    ids = {"Ann@Old": "ann", "Ann@New": "ann", "ben": "ben", "cai": "cai", "dee": "dee"}
+    ids = {"Ann@Old": "ann", "Ann@New": "ann", "ben": "ben", FIRST_ID["cai"]: "cai", "dee": "dee"}
     tokens = Vault.open(shop).store_tokens("user_id", pa.array(list(ids)), AS_OF).to_pylist()
     known = {"Ann@New": AS_OF - timedelta(days=1)}
     identities = [
@@ -126,7 +127,7 @@ def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own
     rows = rows_of(scored_shop, export)
     assert sorted(rows) == sorted(FIRST_ID)
     assert {one: row["user_id"] for one, row in rows.items()} == {
-        "ann": "Ann@New", "ben": "ben", "cai": "cai", "dee": None
+        "ann": "Ann@New", "ben": "ben", "cai": FIRST_ID["cai"], "dee": None
     }  # fmt: skip
     ann = rows["ann"]
     assert (ann["value"], ann["value_low"], ann["value_high"], ann["currency"]) == (50.0, 25.0, 100.0, "USD")
@@ -149,7 +150,7 @@ def test_those_who_object_to_profiling_are_left_out_and_counted(scored_shop):
 
 def test_the_erased_have_no_row_and_are_counted(scored_shop):
     assert export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC))).erased_count == 0
-    forget(RequestContext.from_name(scored_shop, now=datetime.now(UTC)), user_id="cai")
+    forget(RequestContext.from_name(scored_shop, now=datetime.now(UTC)), user_id=FIRST_ID["cai"])
     export = export_scores(RequestContext.from_name(scored_shop, now=datetime.now(UTC)))
     assert sorted(rows_of(scored_shop, export)) == ["ann", "ben", "dee"]
     assert (export.erased_count, export.objecting_count) == (1, 0)
@@ -198,7 +199,7 @@ def test_a_file_holds_the_same_rows_and_only_its_owner_reads_it(scored_shop, tmp
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [(row["user_id"], float(row["value"])) for row in rows] == [
-            (row["user_id"] or "", row["value"]) for row in export.rows.to_pylist()
+            (safe_cell(row["user_id"] or ""), row["value"]) for row in export.rows.to_pylist()
         ]
     else:
         assert pq.read_table(path).equals(export.rows)

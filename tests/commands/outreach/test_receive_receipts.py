@@ -265,6 +265,30 @@ def test_a_body_that_is_not_the_providers_is_refused_or_empty(provider, content)
     assert receipts == []
 
 
+TIMES = (None, 10**400, float("nan"), float("inf"), -1e30, "9" * 5000, "²", [], {}, True, "2024-13-45", "1e9")
+TIMES += ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+
+
+@pytest.mark.parametrize("at", TIMES, ids=lambda at: repr(at)[:20])
+def test_no_time_or_id_that_a_provider_makes_up_is_a_fault(at):
+    for message_id in ("0" * 32, "x" * 100_000, None, 5, [], {"a": 1}, "\0", "\ud800"):
+        bodies = {
+            "patron": [{"message_id": message_id, "kind": "delivered", "occurred_at": at}],
+            "sendgrid": [{"event": "delivered", "timestamp": at, "message_id": message_id}],
+            "mailgun": {
+                "event-data": {"event": "delivered", "timestamp": at, "user-variables": {"message_id": message_id}}
+            },
+            "ses": {
+                "eventType": "Delivery",
+                "mail": {"tags": {"message_id": [message_id]}},
+                "delivery": {"timestamp": at},
+            },
+        }
+        for provider, body in bodies.items():
+            with suppress(BadRequest):
+                assert all(one.occurred_at.tzinfo for one in receipts_of(provider, body))
+
+
 def test_a_webhook_needs_a_secret_key(sent_shop):
     secret = create_key(RequestContext.from_name(sent_shop, now=datetime.now(UTC)), "esp", "secret").key
     with served(sent_shop) as address, httpx.Client(base_url=address, timeout=30) as client:

@@ -1,4 +1,6 @@
+import io
 import json
+import zipfile
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -8,7 +10,7 @@ import sqlalchemy as sa
 from patron.collect.loader import load_events
 from patron.commands.data.init_workspace import create
 from patron.commands.models.export_scores import export_scores, write_scores
-from patron.commands.privacy.export import export_customer, write_private
+from patron.commands.privacy.export import archive_of, export_customer, write_private
 from patron.govern.access.request_context import RequestContext
 from patron.govern.vault import Vault
 from patron.run import run_loop
@@ -118,6 +120,15 @@ def test_nobody_else_is_in_an_export(shop):
 def test_an_unknown_customer_is_not_found(shop, named):
     with pytest.raises(NotFound):
         export_customer(RequestContext.from_name(shop, now=datetime.now(UTC)), **named)
+
+
+def test_the_archive_for_a_person_has_numbers_and_no_formula():
+    rows = [{"paid_cents": -500, "share": -0.5, "note": "=1+1", "none": None}, {"=name": "-1", "flag": True}]
+    with zipfile.ZipFile(io.BytesIO(archive_of({"tables": {"order lines": rows}}))) as archive:
+        text = archive.read("order_lines.csv").decode()
+    assert text.splitlines() == [
+        "paid_cents,share,note,none,'=name,flag", "-500,-0.5,'=1+1,,,", ",,,,'-1,True"
+    ]  # fmt: skip
 
 
 def test_an_export_file_is_for_its_owner_only_even_where_another_file_was(shop, tmp_path):

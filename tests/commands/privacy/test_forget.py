@@ -18,12 +18,14 @@ from patron.collect.inbox.compaction import LIVE, drain_inbox
 from patron.collect.inbox.workspace_inbox import collector_state, open_inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.access import manage_keys
+from patron.commands.customers.resolve_person import Person
 from patron.commands.data.doctor import CHECKS, doctor
 from patron.commands.data.import_files import import_files, replay
 from patron.commands.data.init_workspace import create
 from patron.commands.privacy import forget as forgetting
 from patron.commands.privacy.export import export_customer, write_private
 from patron.commands.privacy.forget import forget
+from patron.commands.privacy.forget_files import erase_from_files
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
@@ -38,6 +40,7 @@ from patron.storage.lake.lake_erasure import Eraser
 from patron.storage.models import model_registry
 from patron.storage.models.model_registry import ERASED
 from patron.storage.runs.runs import Run
+from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT, DEAD_LETTERS, ERASURES, EXPERIMENT_ARMS, FORGOTTEN
 
@@ -732,3 +735,13 @@ def test_who_was_forgotten_may_be_forgotten_again(shop_without_her, forgotten):
     assert forgotten.certificate.erased
     again = forget(RequestContext.from_name(shop_without_her, now=datetime.now(UTC)), user_id=ANNA)
     assert again.erased == {}
+
+
+def test_an_outbox_file_names_nobody_any_more_whose_id_a_spreadsheet_would_compute(new_workspace):
+    ids = ["=her()", "a;-her", "\t=her", "anna\n@her", "his", "=his()"]
+    with closing(Shop.open(new_workspace)) as shop:
+        path, vault = shop.folder / "outbox" / "2024-01-01" / "offers_file.csv", Vault.open(shop)
+        write_csv(path, ["decision_id", "user_id"], [[f"d{number}", one] for number, one in enumerate(ids)])
+        person = Person(tuple(vault.token("user_id", one) for one in ids if "her" in one))
+        assert next(iter(erase_from_files(shop, vault, person))) == ("outbox rows, the files rewritten", 4)
+        assert path.read_text("utf-8").split() == ["decision_id,user_id", "d4,his", "d5,'=his()"]

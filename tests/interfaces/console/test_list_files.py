@@ -10,6 +10,7 @@ from workspace_copies import copy_workspace
 
 from direct_client import DirectClient
 from patron.commands.access.manage_users import Access, invite
+from patron.commands.insight.saved_questions import QuestionDraft, save_question
 from patron.govern.access import audit_log
 from patron.govern.access.audit_entries import AuditQuery, find_entries
 from patron.govern.access.request_context import RequestContext
@@ -93,6 +94,24 @@ def test_what_people_wrote_is_no_formula_in_a_file(shop):
     stated = NOW.isoformat()
     write_consents(shop.store, [Consent("f1", token, FORMULA, True, "consent", *[None] * 5, stated, stated)])
     assert rows_of(file_of(client, "/privacy/consents"))[0]["purpose"] == f"'{FORMULA}"
+
+
+def test_the_file_of_a_question_has_its_columns_whatever_they_are_called(shop):
+    texts = f"""'{FORMULA}' as "{FORMULA}", ['{FORMULA}'] as list, 'a;{FORMULA}' as part"""
+    sql = f"""select {texts}, -1 as "{FORMULA}", 'inf'::double as x, 2::hugeint ** 65 as y"""
+    question = save_question(RequestContext.from_name(shop, "Ada", now=NOW), QuestionDraft("formulas", {"sql": sql}))
+    client = DirectClient(shop, Actor("Ada", EVERYTHING, user_id="0a"))
+    [header, row] = csv.reader(io.StringIO(client.get(f"/explore/questions/{question}/csv").text))
+    assert header == [f"'{FORMULA}", "list", "part", f"'{FORMULA}", "x", "y"]
+    assert row == [f"'{FORMULA}", f"['{FORMULA}']", f"a;'{FORMULA}", "-1", "", "3.6893488147419103e+19"]
+    several = "select date '2020-01-01' + i::int as day, case when i = 1 then 'inf'::double else 1e300 end as x"
+    save_question(
+        RequestContext.from_name(shop, "Ada", now=NOW),
+        QuestionDraft("formulas", {"sql": f"{several} from range(5) t(i)"}),
+        question_id=question,
+    )
+    for path in (f"/explore/questions/{question}", f"/api/questions/{question}"):
+        assert client.get(path).status_code == 200
 
 
 def test_a_file_of_decisions_has_all_of_the_run_in_money_of_the_shop(shop):

@@ -64,16 +64,16 @@ def furnished_shop(made_shop: Shop, folder: Path) -> Iterator[FurnishedShop]:
     known.shop.close()
     (folder / "w" / POLICY_FILE).write_text(POLICY, encoding="utf-8")
     with closing(Shop.open(folder / "w")) as shop:
-        secret = _add_users(shop)
-        _work(shop, known.visible.customer_id)
-        _engage(shop)
+        secret = add_staff(shop)
+        add_work(shop, known.visible.customer_id)
+        engage(shop)
         _govern(shop, known.visible.email, known.hidden.email)
         with served(shop, visitor=None) as address:
             named = address.replace("127.0.0.1", "localhost")  # passkeys belong to a name
             yield FurnishedShop(shop, named, {"name": SESSION_COOKIE, "value": secret, "url": named})
 
 
-def _add_users(shop: Shop) -> str:
+def add_staff(shop: Shop) -> str:
     """Somebody with every role, and others; the session of the first."""
     with shop.store.begin() as connection:
         everything = Access(tuple(Role), tuple(Grant))
@@ -92,7 +92,7 @@ def _add_users(shop: Shop) -> str:
     return secret
 
 
-def _work(shop: Shop, customer_id: str) -> None:
+def add_work(shop: Shop, customer_id: str) -> None:
     create_tasks(
         RequestContext.from_name(shop, ANN, now=NOW), [customer_id], TaskDraft("call", "Ask about the last order")
     )
@@ -107,7 +107,7 @@ def _work(shop: Shop, customer_id: str) -> None:
         add_job(connection, new_job(RUN, {"as_of": "2017-10-01T00:00:00+00:00"}, by=ANN, now=NOW))
 
 
-def _engage(shop: Shop) -> None:
+def engage(shop: Shop) -> None:
     """A campaign and a journey under way, and one of each that waits for somebody to approve it."""
     for name in ("autumn", "winter"):
         save_campaign(

@@ -94,7 +94,9 @@ def add_known_people(made_shop: Shop, folder: Path) -> KnownPeople:
 def _send(shop: Shop, person: KnownPerson) -> None:
     first, last = person.name.split()
     personal = {"first_name": first, "last_name": last, "email": person.email, "phone": person.phone}
+    personal["street"] = f"{last} Street 7"
     texts = {"gift_message": person.gift_message, "url": f"https://shop.example/?q={last}"}
+    texts |= {"query": f"slippers for {first}", "order_note": f"Leave it with {last}"}
     rows = {
         "event_id": [f"{person.user_id}-{name}" for name in ("identify", "search", "rejected")],
         "name": ["Identify", "Products Searched", "Order Completed"],

@@ -32,6 +32,8 @@ HIDDEN = ("token", "trait")
 MAX_TEXT_LENGTH = 500
 MAX_COLUMNS, MAX_CELLS = 500, 5_000_000
 """Of a result: whoever reads it holds all of it in memory, and page or file besides."""
+MAX_INTEGER, MAX_NUMBER = 2**63 - 1, 1e20
+"""Of a value: a larger integer is a number with decimals, a larger number is none."""
 CELL_BYTES = 60
 """Of a value beside its text."""
 LIMIT_SECONDS = 4.0
@@ -190,7 +192,11 @@ def _kind(of: pa.DataType) -> str:
 
 def _cell(value: object) -> str | int | float | bool | None:
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        value = int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        value = float(value)
+    if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
+        return None  # why: neither JSON, nor a page, nor an axis has it, infinity and what is not a number
     if hasattr(value, "isoformat"):
         return value.isoformat()  # pyright: ignore[reportAttributeAccessIssue]
     if value is None or isinstance(value, int | float | bool):

@@ -20,7 +20,6 @@ from patron.schema.privacy.privacy_requests import RequestContent
 from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
-from patron.storage.safe_csv import safe_cell
 from patron.storage.shop import Shop
 from patron.storage.store.store import AUDIT
 
@@ -189,7 +188,7 @@ def request_rows(desk: PrivacyDesk) -> Iterator[tuple[str, ...]]:
         times = tuple(
             time.isoformat() if time else "" for time in (request.received_at, request.due_at, request.closed_at)
         )
-        cells = (
+        yield (
             request.request_id,
             request.kind,
             request.state,
@@ -198,7 +197,6 @@ def request_rows(desk: PrivacyDesk) -> Iterator[tuple[str, ...]]:
             *times,
             request.closed_by,
         )
-        yield tuple(safe_cell(cell) for cell in cells)
 
 
 def mask_identifier(identifier: str) -> str:

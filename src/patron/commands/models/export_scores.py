@@ -1,6 +1,5 @@
 """Scores of every customer under the shop's own ids, in bulk, for the shop's other systems."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from pydantic import AwareDatetime, Field
@@ -31,6 +29,7 @@ from patron.storage.engine import exact_sum
 from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, require_forecast
 from patron.storage.offers.policy import PROFILING
 from patron.storage.runs.last_run import records, run_as_of
+from patron.storage.safe_csv import csv_parts
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import AUDIT
 
@@ -39,7 +38,9 @@ END_NAME_IN = Sentence("end_name_in", "End the name in {names}.")
 
 PAGE_SIZE = 1_000
 AsOf = Annotated[AwareDatetime | None, Field(description="Cutoff of another completed run, with its time zone.")]
-WRITERS: dict[str, Callable[[pa.Table, pa.NativeFile], None]] = {".csv": pa_csv.write_csv, ".parquet": pq.write_table}
+FORMATS = (".csv", ".parquet")
+CODES = ("reasons", "churn_reasons")
+"""Columns whose texts are codes with a sign, such as +order_count_lifetime: nobody else writes them."""
 COLUMNS = pa.schema(
     [
         ("customer_id", TEXT),
@@ -196,11 +197,11 @@ def shop_total(shop: Shop, as_of: AsOf = None) -> ShopTotal:
 
 def require_format(path: Path) -> None:
     """Check that scores can be written to a path. Raises BadFile for another ending or a folder that is not there."""
-    if path.suffix.lower() not in WRITERS:
+    if path.suffix.lower() not in FORMATS:
         raise BadFile(
             NOT_SCORE_FORMAT(name=path.suffix or "a name without an ending"),
             where=str(path),
-            todo=END_NAME_IN(names=" or ".join(WRITERS)),
+            todo=END_NAME_IN(names=" or ".join(FORMATS)),
         )
     if not path.parent.is_dir():
         raise BadFile(NO_SUCH_FOLDER, where=str(path.parent), todo=CREATE_OR_CHOOSE)
@@ -210,7 +211,10 @@ def write_scores(export: ScoresExport, path: Path) -> Path:
     """Write an export as CSV or Parquet, whole, so that only its owner can read it. Raises BadFile, NoSpace."""
     require_format(path)
     with private_file(path) as out:
-        WRITERS[path.suffix.lower()](export.rows, pa.PythonFile(out, mode="w"))
+        if path.suffix.lower() == ".csv":
+            out.writelines(csv_parts(export.rows, codes=CODES))
+        else:
+            pq.write_table(export.rows, pa.PythonFile(out, mode="w"))
     return path
 
 

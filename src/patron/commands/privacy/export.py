@@ -1,6 +1,5 @@
 """Everything that is known about one customer, machine-readable."""
 
-import csv
 import io
 import json
 import zipfile
@@ -33,7 +32,7 @@ from patron.schema.sentences import Sentence
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import private_file
-from patron.storage.safe_csv import safe_cell
+from patron.storage.safe_csv import Cell, csv_text
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store.store import BY_CUSTOMER as IN_STORE
 
@@ -139,13 +138,11 @@ def archive_of(known: Mapping[str, Any]) -> bytes:
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    for row in rows:
-        cells = ("" if row.get(column) is None else str(row[column]) for column in columns)
-        writer.writerow([safe_cell(cell) for cell in cells])
-    return text.getvalue()
+    return csv_text([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
+
+
+def _cell(value: object) -> Cell:
+    return value if isinstance(value, int | float | None) else str(value)
 
 
 def write_private(known: dict[str, Any], path: Path) -> Path:

@@ -1,7 +1,6 @@
 """Erase a person from the files of the workspace: outbox, reports and exports; list other files that name them."""
 
 import csv
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.outreach.audience_members import hashes_of
 from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.safe_csv import csv_text, plain_cell
 from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import record_outbox_file
 from patron.storage.workspace.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
@@ -106,7 +106,7 @@ def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) ->
             todo=DELETE_THEN_FORGET,
         ) from error
     column = header.index("user_id") if "user_id" in header else 0
-    # why: a cell that a spreadsheet would compute has an apostrophe before it
+    # why: a cell that a spreadsheet would compute has an apostrophe
     kept = [
         row
         for row in rows
@@ -114,9 +114,7 @@ def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) ->
         or not {vault.token("user_id", one) for one in _with_and_without_apostrophe(row[column])} & tokens
     ]
     if len(kept) < len(rows):
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows([header, *kept])
-        content = text.getvalue().encode()
+        content = csv_text([header, *kept]).encode()
         # why: before the file: an erasure that is cut off is run again, and writes the same
         record_outbox_file(shop.store, path.parent.name, path.name, content)
         write_durably(path, content)
@@ -138,7 +136,7 @@ def _remove_messages(shop: Shop, person: Person) -> int:
 
 
 def _with_and_without_apostrophe(cell: str) -> tuple[str, ...]:
-    return (cell, cell.removeprefix("'"))
+    return (cell, cell.removeprefix("'"), plain_cell(cell))
 
 
 def _foreign_files(shop: Shop) -> list[Path]:

@@ -1,8 +1,5 @@
 """Members of a segment under the shop's own ids, as a CSV file for people and other systems."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +19,13 @@ from patron.schema.list_pages import CursorText, Limit, PageNumber, page_of
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import private_file
 from patron.storage.runs.last_run import last_run
-from patron.storage.safe_csv import safe_cell
+from patron.storage.safe_csv import csv_parts
 from patron.storage.segments.segment_query import member_ids
 from patron.storage.shop import Shop, Snapshot
 
 NOT_MEMBER_FORMAT = Sentence("not_member_format", "{name} is not a format for members")
 END_IN_CSV = Sentence("end_in_csv", "End the name in .csv.")
 
-HEADER = ("user_id", "customer_id", "may_be_contacted")
-LINES_TOGETHER = 50_000
 EXPORT_SEGMENTS = Right(Action.EXPORT, Area.SEGMENTS)
 PAGE_SIZE = 1_000
 FIRST_TOKENS = """
@@ -54,7 +49,7 @@ class MembersFile:
 
 @dataclass(frozen=True)
 class SegmentMembers:
-    """Members with the shop's own ids, in order of customer_id; columns as in `HEADER`."""
+    """Members with the shop's own ids, in order of customer_id."""
 
     segment: str
     run_id: str
@@ -79,10 +74,8 @@ def export_members(context: RequestContext, name: str, path: Path) -> MembersFil
     """Write the members of a segment to a CSV file. Raises BadFile, and as `read_members` does."""
     _require_csv(path)
     members = read_members(context, name)
-    lines = zip(*(members.rows[column].to_pylist() for column in HEADER), strict=True)
     with private_file(path) as out:
-        for text in _csv_texts(lines):
-            out.write(text.encode())
+        out.writelines(csv_parts(members.rows))
     contactable_count = pc.sum(members.rows["may_be_contacted"]).as_py() or 0
     return MembersFile(
         name, members.run_id, customer_count=members.rows.num_rows, contactable_count=contactable_count, file=str(path)
@@ -146,20 +139,6 @@ def _may_contact(shop: Shop, view: Snapshot, members: pa.Table) -> dict[str, boo
         customer_id: consent.allows(is_granted=answers.get(customer_id))
         for customer_id in members["customer_id"].to_pylist()
     }
-
-
-def _csv_texts(lines: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
-    """The file in parts, which no spreadsheet computes anything from."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(HEADER)
-    for place, (user_id, customer_id, may_be_contacted) in enumerate(lines, 1):
-        writer.writerow([safe_cell(user_id), safe_cell(customer_id), str(may_be_contacted).lower()])
-        if place % LINES_TOGETHER == 0:
-            yield text.getvalue()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue()
 
 
 def _require_csv(path: Path) -> None:

@@ -20,6 +20,9 @@ from patron.engage.channels.public_addresses import is_address, is_public
 
 MAX_BYTES = 64 * 1024
 """Of an answer; what providers say about one message is far shorter."""
+UNREAD = (b"content-encoding", b"location")
+"""Headers of answers that nobody reads: compressed ones were not asked for, and a few bytes could unpack to any number;
+no redirect is followed, and httpx raises errors of others for one to a name that is none."""
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Errors after which the server has surely got nothing; after any other httpx.HTTPError it may have."""
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -166,8 +169,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
             )
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise httpx_error(error, request) from error
-        # why: compressed answers were not asked for, and are not unpacked: a few bytes could be any number
-        headers = [header for header in response.headers if header[0].lower() != b"content-encoding"]
+        headers = [header for header in response.headers if header[0].lower() not in UNREAD]
         return httpx.Response(response.status, headers=headers, stream=_BoundedAnswer(response, request))
 
     async def aclose(self) -> None:

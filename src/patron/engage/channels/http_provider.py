@@ -8,6 +8,7 @@ provider may have taken it: unknown, or deferred where the provider takes a mess
 import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -65,6 +66,7 @@ PROVIDER_NOT_CONFIGURED = Sentence("provider_not_configured", "no provider is co
 Clock = Callable[[], datetime]
 PRINTABLE = re.compile("[!-~]{1,4096}")
 """A secret or token."""
+MAX_LIFE_SECONDS = 10**7
 MARGIN = timedelta(seconds=60)
 """A token is renewed this long before it ends, or a tenth of its life."""
 TODO = Sentence(
@@ -223,8 +225,7 @@ class ProviderChannel:
         text, seconds = at_path(content, described.token_field), at_path(content, described.seconds_field)
         if not response.is_success or not isinstance(text, str) or not PRINTABLE.fullmatch(text):
             raise self._unavailable(GIVES_NO_TOKEN_STATUS(status=response.status_code, field=described.token_field))
-        is_number = isinstance(seconds, int | float) or (isinstance(seconds, str) and seconds.isdecimal())
-        life = timedelta(seconds=min(max(float(seconds) if is_number else described.seconds, 0), 10**7))
+        life = timedelta(seconds=_life_seconds(seconds, described.seconds))
         return _Token(text, self.clock().astimezone(UTC) + life - min(MARGIN, life / 10))
 
     def _is_current(self, token: str) -> bool:
@@ -268,6 +269,15 @@ class ProviderChannel:
 
 async def _exchange(client: GuardedClient, request: ProviderRequest) -> httpx.Response:
     return await client.request(request.method, request.url, content=request.body or None, headers=request.headers)
+
+
+def _life_seconds(stated: Any, default: float) -> float:
+    """How long a token lasts, as the provider states it, where it states a number."""
+    try:
+        seconds = float(stated)
+    except (TypeError, ValueError, OverflowError):
+        return default
+    return default if math.isnan(seconds) else min(max(seconds, 0), MAX_LIFE_SECONDS)
 
 
 def _secret(name: str, channel: str, settings: ProviderSettings, folder: Path) -> str:

@@ -4,7 +4,6 @@ import csv
 from datetime import UTC, datetime
 
 import httpx
-import pyarrow as pa
 import pytest
 
 from patron.answers.customers.customer_filters import CustomerFilters
@@ -16,7 +15,6 @@ from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.console.segments.segment_links import segment_rule
-from patron.interfaces.http.csv_response import safe_column
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -58,11 +56,6 @@ def test_what_a_colleague_wrote_is_shown_after_it_is_recorded(made_shop):
         assert httpx.post(f"{url}/customers/{who}/texts", timeout=60).status_code == 401
     delete_note(RequestContext.from_name(made_shop, "Ann (user 0a22)", now=NOW), who, note_id)
     assert audit_log.entries(made_shop.store)[-2].action == "notes revealed"
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-def test_no_cell_of_a_file_is_a_formula(kind):
-    assert safe_column(pa.chunked_array([pa.array(["=1+1", "a", None]).cast(kind)])).to_pylist() == ["'=1+1", "a", None]
 
 
 def test_outside_the_teams_segment_nobody_exists(made_shop):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from patron.service.due_process import DueProcess
 from patron.storage.data.webhooks import fact_marks, next_delivery_at, webhook_endpoints
+from patron.storage.outreach.sending_hold import current_hold
 
 MAX_PAUSE = timedelta(hours=1)
 """After so long deadlines that came near are looked for, which nothing marks."""
@@ -20,9 +21,9 @@ class WebhookSender(DueProcess):
     _marks: tuple[str, ...] = ()
 
     def is_due(self, now: datetime) -> bool:
-        """Whether something happened since the last look, or a delivery is due."""
+        """Whether something happened since the last look, or a delivery is due, and nothing is held."""
         store = self.shop.store
-        if not any(endpoint.is_enabled for endpoint in webhook_endpoints(store)):
+        if current_hold(store) or not any(endpoint.is_enabled for endpoint in webhook_endpoints(store)):
             return False
         marks = fact_marks(store)
         is_changed, self._marks = marks != self._marks, marks

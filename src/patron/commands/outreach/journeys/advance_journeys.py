@@ -34,6 +34,7 @@ from patron.engage.message_queue import settle_by_receipts, settle_cut_off
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.journey_file import JOURNEY, Send
+from patron.storage.outreach.sending_hold import held_refusal
 from patron.storage.outreach.versioned_drafts import IS_OVER
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
@@ -131,6 +132,9 @@ def _send(
     saved, running = {one.name: one for one in live.saved}, {one.name for one in live.running()}
     with shop.store.begin() as connection:
         groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in running]
+    if groups and (refusal := held_refusal(shop.store)):
+        troubles.append(refusal)
+        return
     channel, clock, should_stop = means
     heard_at = clock()
     for name, version, place in groups:

@@ -22,6 +22,7 @@ from patron.schema.tables import BY_NAME, TABLES
 from patron.storage.durable_files import (
     PRIVATE_FILE,
     disk_errors,
+    is_disk_full,
     make_all_private,
     make_durable,
     make_private_folder,
@@ -170,14 +171,8 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
-        with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
-            make_private_folder(partial)
-            tar.extractall(partial, filter="data")
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise WorkspaceError(ARCHIVE_UNREADABLE(cause=error), where=str(path), todo=OTHER_BACKUP) from error
-    try:
         with disk_errors(folder):
+            _unpack(path, partial)
             table_count, written_at = _verify(path, partial)
             _complete(partial, min(written_at, now), now)
             files = [p for p in partial.rglob("*") if p.is_file()]
@@ -189,6 +184,17 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
         shutil.rmtree(partial, ignore_errors=True)
     Shop.open(folder).close()
     return Backup(path, table_count, len(files), sum((folder / p.relative_to(partial)).stat().st_size for p in files))
+
+
+def _unpack(path: Path, partial: Path) -> None:
+    make_private_folder(partial)
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            tar.extractall(partial, filter="data")
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        if is_disk_full(error):
+            raise
+        raise WorkspaceError(ARCHIVE_UNREADABLE(cause=error), where=str(path), todo=OTHER_BACKUP) from error
 
 
 def _verify(path: Path, partial: Path) -> tuple[int, datetime]:

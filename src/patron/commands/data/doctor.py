@@ -27,7 +27,7 @@ from patron.commands.data.workspace_checks import (
 from patron.govern.privacy import consent_ledger
 from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND
 from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
-from patron.schema.errors import LakeDamaged, PatronError, SettingsError
+from patron.schema.errors import LakeDamaged, NoSpace, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
@@ -135,7 +135,8 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
         return list(check(shop))
     except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-        return [Finding(name, "problem", DOCTOR_NOT_CHECKED(cause=what), RESTORE)]
+        todo = error.todo if isinstance(error, NoSpace) else RESTORE
+        return [Finding(name, "problem", DOCTOR_NOT_CHECKED(cause=what), todo)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:

@@ -28,5 +28,5 @@ class WebhookSender(DueProcess):
         marks = fact_marks(store)
         is_changed, self._marks = marks != self._marks, marks
         due_at = next_delivery_at(store)
-        is_late = self.ran_at is None or now - self.ran_at >= MAX_PAUSE
+        is_late = self.ran_at is None or now - self.ran_at >= MAX_PAUSE or self.is_clock_back(now)
         return is_changed or is_late or (due_at is not None and due_at <= now)

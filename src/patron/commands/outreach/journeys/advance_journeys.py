@@ -169,9 +169,10 @@ def _store_events(shop: Shop, now: datetime) -> None:
     with shop.store.begin() as connection:
         position = read_position(connection)
     stored_at = datetime.fromisoformat(position.events_stored_at) if position and position.events_stored_at else None
-    if position is None or (stored_at and now - stored_at < STORE_EVENTS_AFTER):
+    # why not of a time to come: the clock went back
+    if position is None or (stored_at and timedelta() <= now - stored_at < STORE_EVENTS_AFTER):
         return
-    since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
+    since = min(stored_at or position.looked_at, now) - RECEIPTS_COME_FOR
     for saved in JOURNEY.all_saved_in(shop.store):
         is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
         if saved.last("started") is not None and not is_over:

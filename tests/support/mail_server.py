@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,6 +22,8 @@ class MailServer:
     messages: list[bytes] = field(default_factory=list)
     envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
     late_seconds: float = 1.5
+    before_answer: Callable[[int], object] = lambda _count: None
+    """Called with the number of the message that was taken, while its sender waits for the answer."""
     port: int = 0
 
     async def handle_RCPT(self, server, _session, envelope, address, _options):  # noqa: N802 - aiosmtpd's name
@@ -42,6 +44,7 @@ class MailServer:
             return answer
         self.messages.append(envelope.original_content)
         self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
+        await asyncio.to_thread(self.before_answer, len(self.messages))
         if answer == "drop":
             server.transport.abort()
         if answer == "late":

@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
-from patron.storage.store.store import insert_into
+from patron.storage.store.store import insert_into, upsert
 
 ID_LENGTH = 32
-PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")
+REPORTED = "reported"
+"""Receipt of a message that a person reports as sent, such as by the outbox that a restored workspace lacks."""
+PROOFS_OF_DELIVERY = ("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", REPORTED)
 """Receipts of what only a message can bring that the channel took."""
 BACK_OFF_MINUTES = (1, 5, 15, 60, 240)
 """How long a message waits that the channel did not take, by attempt; the last one for every further attempt."""
@@ -132,6 +134,7 @@ def _had_elsewhere(channel: str) -> sa.ColumnElement[bool]:
 
 def claim(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Mark messages as `sending` unless they are settled or on their way; return the ids of those that are ours."""
+    rows = _settle_reported(connection, rows)
     if not rows:
         return set()
     statement = _write_unless_settled(connection, rows).returning(MESSAGES.c.message_id)
@@ -140,8 +143,30 @@ def claim(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> set[s
 
 def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write messages that are skipped or wait; those that are settled or on their way stay as they are."""
-    if rows:
+    if rows := _settle_reported(connection, rows):
         connection.execute(_write_unless_settled(connection, rows), [dict(row) for row in rows])
+
+
+def report_sent(connection: sa.Connection, message_ids: Iterable[str], at: datetime) -> None:
+    """Record that messages were sent, known here or not: they are never handed over, and are `sent` in their turn."""
+    receipt = {"kind": REPORTED, "occurred_at": at.astimezone(UTC), "is_permanent": False, "detail": ""}
+    upsert(connection, RECEIPTS, [{"message_id": message_id, **receipt} for message_id in message_ids])
+
+
+def _settle_reported(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Write messages as `sent` that somebody reported as sent; return the rows of the others."""
+    sent_at = dict[str, datetime]()
+    for some in _parts(rows):
+        chosen = sa.select(RECEIPTS.c.message_id, sa.func.min(RECEIPTS.c.occurred_at)).where(
+            RECEIPTS.c.message_id.in_([row["message_id"] for row in some]), RECEIPTS.c.kind == REPORTED
+        )
+        sent_at |= {row[0]: utc(row[1]) for row in connection.execute(chosen.group_by(RECEIPTS.c.message_id))}
+    if not sent_at:
+        return rows
+    settled = {"state": MessageState.SENT, "reason": "", "next_attempt_at": None}
+    sent = [{**row, **settled, "sent_at": sent_at[row["message_id"]]} for row in rows if row["message_id"] in sent_at]
+    connection.execute(_write_unless_settled(connection, sent), sent)
+    return [row for row in rows if row["message_id"] not in sent_at]
 
 
 def _write_unless_settled(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Any:

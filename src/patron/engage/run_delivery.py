@@ -37,7 +37,7 @@ class OutboxSummary:
     Consent is withdrawn or unknown, the topic of the outbox is withdrawn, or the address is suppressed.
     """
     files: tuple[str, ...]
-    """Names within the workspace."""
+    """Names within the workspace; none where sending is held."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Delivery:
 
 
 def deliver(view: StageView) -> Delivery:
-    """Write the run's outbox files and `exposures`; returns the events that collect should store."""
+    """Write the run's outbox files and `exposures`; returns the events that collect should store.
+
+    Where sending is held there is neither: the run can be repeated once it is released.
+    """
     vault: Vault = view.capability(VAULT)
     offers = _with_user_ids(vault, view.query(offers_query(view.run.run_id)))
     recommendations = _with_user_ids(vault, view.query(recommendations_query(view.run.run_id)))
@@ -58,7 +61,8 @@ def deliver(view: StageView) -> Delivery:
     offers = _without_refused_personal(view, offers, refused)
 
     def reachable(rows: list[dict]) -> list[dict]:
-        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused.everything]
+        able = [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused.everything]
+        return [] if view.is_sending_held else able
 
     sent, recommended = reachable(offers), reachable(recommendations)
     view.write("exposures", exposures(view, sent))
@@ -168,6 +172,8 @@ def _without_refused_personal(view: StageView, offers: list[dict], refused: Outb
 
 def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:
     """Write the files of the run; their names within the workspace."""
+    if view.is_sending_held:
+        return ()
     folder, channel = view.outbox_folder / view.run.run_id, view.policy.channel.name
     files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
     write_csv(files[0], OFFERS_HEADER, _offer_lines(view, sent))

@@ -34,6 +34,8 @@ PatronError
 ├── BadJourney           a journey file that cannot be used, or a step that its state does not allow
 ├── BadAudience          an audience file that cannot be used, or an audience that must not be sent as it is
 ├── BadTemplate          a template that cannot be rendered for somebody
+├── EditConflict         somebody saved another version since an edit was begun
+├── SendingHeld          nothing is sent before a person says what was sent since a backup
 ├── BadPrivacyRequest    a request about a person's data that cannot be worked on as asked
 ├── BadProposal          a proposed policy that cannot be used, or a step that its state does not allow
 ├── BadWebhook           a webhook whose address, kinds of events or secrets cannot be used
@@ -263,6 +265,14 @@ class BadAudience(PatronError):
 
 class BadTemplate(PatronError):
     """A template that cannot be rendered for somebody."""
+
+
+class EditConflict(PatronError):
+    """Somebody saved another version since an edit was begun."""
+
+
+class SendingHeld(PatronError):
+    """Nothing is sent before a person says what was sent since a backup."""
 
 
 class BadPrivacyRequest(PatronError):

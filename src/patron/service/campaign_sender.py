@@ -32,7 +32,8 @@ class CampaignSender(DueProcess):
         live = [one for one in saved if _is_live(one, now, approved_zone(self.shop, one))]
         signature = tuple((one.name, one.steps[-1].entry) for one in live)
         is_changed, self._signature = signature != self._signature, signature
-        return bool(live) and (is_changed or self._next_at is None or now >= self._next_at)
+        is_late = self._next_at is None or now >= self._next_at or self.is_clock_back(now)
+        return bool(live) and (is_changed or is_late)
 
     def _trouble_in(self, output: str) -> str:
         """What went wrong with some of them; when the next message is due is kept."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from patron.service.due_process import DueProcess
 from patron.storage.insight.digests import FinishedRun, active_subscriptions, newest_run, next_digest_at
+from patron.storage.outreach.sending_hold import current_hold
 
 
 @dataclass
@@ -17,8 +18,10 @@ class DigestSender(DueProcess):
     _last_run: FinishedRun | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether somebody gets digests, and a run finished since the last look or an attempt is due."""
+        """Whether somebody gets digests, none is held, and a run finished since the last look or an attempt is due."""
         store, settings = self.shop.store, self.shop.settings
+        if current_hold(store):
+            return False
         with store.begin() as connection:
             has_readers = bool(active_subscriptions(connection))
         if not (has_readers and settings.channels.email.is_configured and settings.access.public_url):

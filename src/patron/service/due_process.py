@@ -64,10 +64,14 @@ class DueProcess(ABC):
     def is_due(self, now: datetime) -> bool:
         """Whether there is work."""
 
+    def is_clock_back(self, now: datetime) -> bool:
+        """Whether the clock went back behind the last start: nothing waits for a time that it said before."""
+        return self.ran_at is not None and now < self.ran_at
+
     def run_if_due(self) -> bool:
         """Run the process where there is work or the last one failed, a pause after that; returns whether it ran."""
         now = self.clock()
-        if self._rests_until and now < self._rests_until:
+        if self._rests_until and now < self._rests_until and not self.is_clock_back(now):
             return False
         if not (self.is_due(now) or self._failure_count):
             return False

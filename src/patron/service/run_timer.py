@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import PatronError
@@ -17,6 +17,7 @@ from patron.storage.shop import Shop
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 20.0
 STOP_SECONDS = 10.0
+HALF_A_DAY = timedelta(hours=12)
 
 
 @dataclass
@@ -48,8 +49,10 @@ class RunTimer:
         last = last_time(schedule, now, self.shop.settings.shop.time_zone)
         if last is None or (schedule.changed_at and last <= schedule.changed_at):
             return None
+        # why: a clock that was a day ahead started none of today's, and one that goes back an hour starts none again
         is_started = any(
-            job.requested_by == SCHEDULE and job.requested_at >= last for job in newest_jobs(self.shop.store, RUN)
+            job.requested_by == SCHEDULE and last <= job.requested_at < now + HALF_A_DAY
+            for job in newest_jobs(self.shop.store, RUN)
         )
         return None if is_started else last
 

@@ -7,6 +7,7 @@ Key: `master_key`, outside the workspace.
 Settings: `settings` (where we run), `settings_problems`, `setting_path`, `toml_edit`.
 Files: `durable_files`, `safe_csv`. What people send is read in a `sandbox`.
 Saved things, their tables, settings and policy: `access`, `customers`, `data`, `insight`, `offers`, `outreach`,
-`privacy`, `recommendations`, `segments`. `profile_state`: which events live profiles hold.
+`privacy`, `recommendations`, `segments`; `base_version` refuses the second of two edits. `profile_state`: which events
+live profiles hold.
 New workspaces: `defaults` (files that they copy), `migrations` (layout of the store).
 """

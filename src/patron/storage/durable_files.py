@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from patron.schema.errors import NoSpace
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of the operating system for a full disk."""
+ROOM_OF_DATABASE_BYTES = 1 << 16
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
@@ -52,9 +54,13 @@ def make_all_private(folder: Path) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder, with those above it, durably; only its owner can open it, also if it was there already."""
+    """Make a folder, with those above it, durably; only its owner can open it, also if it was there already.
+
+    Raises NoSpace.
+    """
     missing = [path, *(above for above in path.parents if not above.exists())]
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     make_private(path)
     for folder in missing:  # why: also if it exists, as the process that made it may have been killed before it synced
         sync(folder.parent)
@@ -88,6 +94,11 @@ def disk_errors(where: Path) -> Iterator[None]:
 def is_disk_full(error: Exception) -> bool:
     """Whether a library says that the disk is full."""
     return getattr(error, "errno", None) in FULL or "No space left" in str(error)
+
+
+def has_no_room(path: Path) -> bool:
+    """Whether there is no room next to a database for what opening it takes: SQLite then reports an I/O error."""
+    return shutil.disk_usage(path.parent).free < ROOM_OF_DATABASE_BYTES
 
 
 @contextmanager

@@ -39,10 +39,11 @@ from patron.commands.insight.digest_subscriptions import (
     unsubscribe_from_digest,
 )
 from patron.commands.insight.send_digests import PAUSES, preview_digest, send_digests
+from patron.commands.outreach.messages.hold_sending import release_sending
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Role
-from patron.schema.errors import AccessProblem, BadDigest, NotFound
+from patron.schema.errors import AccessProblem, BadDigest, NotFound, SendingHeld
 from patron.service.digest_sender import DigestSender
 from patron.storage.access.access_tables import TEAMS, USERS
 from patron.storage.insight.digest_tables import DIGEST_DELIVERIES, DIGEST_SUBSCRIPTIONS
@@ -227,6 +228,11 @@ def test_a_restored_workspace_sends_nobody_what_they_may_have_been_sent_since(de
     backup(desk.shop, tmp_path / "b.tar.gz")
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=desk.clock.wait(hours=1))
     with closing(Shop.open(tmp_path / "again")) as again:
+        with pytest.raises(SendingHeld):
+            send_digests(again, compose=letter, clock=desk.clock)
+        assert not DigestSender(again, desk.clock).is_due(desk.clock())
+        release_sending(RequestContext.from_name(again, "Ada", now=desk.clock()), is_nothing_sent=True)
+        assert DigestSender(again, desk.clock).is_due(desk.clock())
         send_digests(again, compose=letter, clock=desk.clock)
         with again.store.begin() as connection:
             assert [delivery.state for delivery in digest_deliveries(connection, ann)] == ["unknown"]

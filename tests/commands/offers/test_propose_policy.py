@@ -16,7 +16,7 @@ from patron.commands.offers.propose_policy import (
     withdraw_proposal,
 )
 from patron.govern.access.request_context import RequestContext
-from patron.schema.errors import BadProposal
+from patron.schema.errors import BadProposal, EditConflict
 from patron.storage.toml_edit import set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE
 
@@ -57,11 +57,11 @@ def test_a_policy_that_was_edited_by_hand_meanwhile_is_not_overwritten(shop):
     number = propose(shop)
     by_hand = set_values(policy_text(shop), {("caps", "within_days"): 7})
     (shop.folder / POLICY_FILE).write_text(by_hand, encoding="utf-8")
-    with pytest.raises(BadProposal, match="was changed since"):
+    with pytest.raises(EditConflict, match="was changed since"):
         approve_proposal(RequestContext.from_name(shop, BO, now=NOW), number)
     assert policy_text(shop) == by_hand
     assert policy_proposal(shop, number).is_outdated
-    with pytest.raises(BadProposal, match="was changed while you edited it"):
+    with pytest.raises(EditConflict, match="was changed while you edited it"):
         propose_changes(RequestContext.from_name(shop, ADA, now=NOW), MORE, base_version="older")
 
 

@@ -2,10 +2,13 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
+from tests.support.mail_server import mail_server
 from tests.support.shops.campaign_shop import (
     AT,
     NAME,
@@ -18,16 +21,20 @@ from tests.support.shops.campaign_shop import (
     customer_of,
     load,
     messages,
+    with_mail_server,
     with_policy,
 )
 
 from patron.collect.inbox.workspace_inbox import open_inbox
 from patron.collect.request import SourceRules, validate_batch
+from patron.commands.outreach.messages.message_handover import GROUP
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.engage.channels.channel import Outcome
 from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import UNSUBSCRIBED, suppress, suppressed
 from patron.govern.vault import Vault
+from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.shop import Shop
 
 RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=True)
 PEOPLE = [Person(f"p{n:02d}") for n in range(30)]
@@ -90,6 +97,34 @@ def test_who_unsubscribes_or_withdraws_while_a_batch_is_on_its_way_is_not_writte
     states = messages(open_shop)
     assert states[customer_of(open_shop, leaving)] == ("skipped", "suppressed")
     assert states[customer_of(open_shop, withdrawing)] == ("skipped", "no_consent")
+
+
+def test_of_everybody_who_withdraws_in_the_middle_of_a_send_only_those_on_their_way_are_written_to(open_shop):
+    """After the commit of the withdrawals at most 13 messages go out: a group of 10, and one on each connection."""
+    people = [Person(f"q{n:03d}") for n in range(240)]
+    with mail_server() as server:
+        shop = with_mail_server(open_shop, server.port, connections=3)
+        add_people(shop, people)
+        approve(shop, people, channel="email")
+        marked, taken_before = set[str](), list[int]()
+
+        def withdraw(count):
+            if count == 21:
+                with closing(Shop.open(shop.folder)) as other:
+                    load(other, [answer_event(one, "marketing", is_granted=False, at=AT) for one in people])
+                    taken_before.append(len(server.messages))
+                    on_their_way = MESSAGES.c.state.in_(("sending", "sent"))
+                    with other.store.begin() as connection:
+                        marked.update(connection.scalars(sa.select(MESSAGES.c.customer_id).where(on_their_way)))
+
+        server.before_answer = withdraw
+        summary = send_campaign(RequestContext.from_name(shop, now=AT), NAME)
+        taken = server.recipients()
+    assert {customer_of(shop, one) for one in people if one.address in taken} == marked
+    assert len(taken) == len(set(taken)) == summary.sent_count
+    assert 21 <= taken_before[0] < 240
+    assert len(taken) - taken_before[0] <= GROUP + 3
+    assert summary.by_reason == {"no_consent": 240 - len(taken)}
 
 
 def test_two_campaigns_at_once_keep_to_the_cap_together(shop):

@@ -22,6 +22,7 @@ from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.journeys.journey_examples import journey_text
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
+from patron.commands.outreach.messages.hold_sending import hold_sending
 from patron.commands.outreach.messages.send_campaign import send_campaign
 from patron.commands.privacy.privacy_requests import erase_person, open_request
 from patron.govern.access import users
@@ -122,6 +123,7 @@ def engage(shop: Shop) -> None:
         save_journey(RequestContext.from_name(shop, ANN, now=NOW), Journey.of({**text, "name": name}, where="test"))
         plan_journey(RequestContext.from_name(shop, ANN, now=NOW), name)
     campaign_steps.approve(RequestContext.from_name(shop, BO, now=NOW), JOURNEY, "cart")
+    hold_sending(RequestContext.from_name(shop, ANN, now=NOW))
 
 
 def _govern(shop: Shop, email: str, erased: str) -> None:

@@ -31,6 +31,7 @@ from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
 from patron.storage.outreach.pending_approvals import pending_approval
+from patron.storage.outreach.sending_hold import current_hold
 from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, SavedVersion
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.answer_cache import AnswerCache
@@ -154,6 +155,7 @@ def today(
     """
     last = shop.last_completed()
     items = [
+        *_held_sending(shop, actor),
         *_approvals(shop, actor),
         *_stopped(shop, actor, now),
         *_proposals(shop, actor),
@@ -222,6 +224,12 @@ def _approvals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
             )
 
 
+def _held_sending(shop: Shop, actor: Actor) -> Iterator[TodayItem]:
+    """That nothing is sent since a restore."""
+    if actor.may(Action.READ, Area.CAMPAIGNS) and (hold := current_hold(shop.store)):
+        yield TodayItem("sending_held", "/sending", since=hold.held_at, is_first=True)
+
+
 def _stopped(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem]:
     """Campaigns and journeys that were paused, or are over and not measured; messages that failed or are unsettled."""
     if not actor.may(Action.ACT, Area.CAMPAIGNS):
@@ -265,8 +273,7 @@ def _newest_versions(shop: Shop) -> Iterator[tuple[str, SavedVersion[Campaign] |
 def _planned_cents(saved: SavedVersion[Campaign] | SavedVersion[Journey]) -> float | None:
     """Margin that the newest plan expects; None without a forecast."""
     plan: Mapping[str, Any] = details_of(saved.last("planned")) or {}
-    forecast = (plan.get("replay") or plan).get("forecast") or {}
-    return forecast.get("margin_cents")
+    return ((plan.get("replay") or plan).get("forecast") or {}).get("margin_cents")
 
 
 def _proposals(shop: Shop, actor: Actor) -> Iterator[TodayItem]:

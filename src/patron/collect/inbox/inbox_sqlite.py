@@ -11,6 +11,7 @@ from patron.collect.inbox.inbox_backend import Statements
 from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, RETRIED_AUTOMATICALLY, TRY_IN_A_MOMENT
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
+from patron.storage.durable_files import has_no_room
 from patron.storage.store.commit_bound import CommitBound
 
 FIX = Sentence(
@@ -272,7 +273,7 @@ def copy_inbox(source: Path, target: Path) -> None:
 
 
 def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:
-    if "full" in str(error):
+    if "full" in str(error) or ("disk I/O error" in str(error) and has_no_room(Path(name))):
         return NoSpace(INBOX_DISK_FULL, where=name, todo=FREE_SOME_SPACE)
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
         return WorkspaceError(CANNOT_BE_WRITTEN(cause=error), where=name, todo=CHECK_DISK)

@@ -41,6 +41,8 @@ OF_CONFIRMATIONS = Limit("confirmation", 3, timedelta(minutes=60))
 """Letters to one address of e-mail that ask somebody who signed in whether it is theirs."""
 IPV6_NETWORK = 64
 """Bits of an address that a household or a server has."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""Times that are later than now by more are of a clock that was wrong."""
 MAX_KEPT = 10_000
 """Accounts and addresses that are kept before those of before are looked for."""
 
@@ -92,6 +94,8 @@ class SignInLimits:
             times = self._attempts.setdefault((limit.name, *names), deque())
             while times and times[0] <= now - limit.within:
                 times.popleft()
+            while times and times[-1] > now + CLOCK_TOLERANCE:  # why: the clock went back, and nobody waits for it
+                times.pop()
             if len(times) < limit.count:
                 times.append(now)
                 return

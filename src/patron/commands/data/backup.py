@@ -7,7 +7,7 @@ import tempfile
 import zlib
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from patron import __version__
@@ -22,6 +22,7 @@ from patron.schema.tables import BY_NAME, TABLES
 from patron.storage.durable_files import (
     PRIVATE_FILE,
     disk_errors,
+    is_disk_full,
     make_all_private,
     make_durable,
     make_private_folder,
@@ -31,6 +32,7 @@ from patron.storage.durable_files import (
 )
 from patron.storage.insight.digests import newest_run, settle_digests
 from patron.storage.models import model_registry
+from patron.storage.outreach.sending_hold import hold_sending
 from patron.storage.shop import Shop
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import commit_count, copy_store, store_key
@@ -159,6 +161,7 @@ def copy_databases(shop: Shop, scratch: Path) -> list[str]:
 def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     """Make a workspace from an archive; its master key must be in its place, and its audit log records the restore.
 
+    It sends nothing before a person says what was sent since the backup.
     Raises WorkspaceError when the folder is in use or the archive is damaged, MasterKeyError, NoSpace; then nothing of
     the workspace is left.
     """
@@ -168,16 +171,10 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
-        with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
-            make_private_folder(partial)
-            tar.extractall(partial, filter="data")
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise WorkspaceError(ARCHIVE_UNREADABLE(cause=error), where=str(path), todo=OTHER_BACKUP) from error
-    try:
         with disk_errors(folder):
-            table_count = _verify(path, partial)
-            _complete(partial, now)
+            _unpack(path, partial)
+            table_count, written_at = _verify(path, partial)
+            _complete(partial, min(written_at, now), now)
             files = [p for p in partial.rglob("*") if p.is_file()]
             if folder.exists():
                 folder.rmdir()
@@ -189,13 +186,26 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     return Backup(path, table_count, len(files), sum((folder / p.relative_to(partial)).stat().st_size for p in files))
 
 
-def _verify(path: Path, partial: Path) -> int:
-    """Compare what was unpacked with the archive's list, file by file; return how many tables it holds."""
+def _unpack(path: Path, partial: Path) -> None:
+    make_private_folder(partial)
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            tar.extractall(partial, filter="data")
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        if is_disk_full(error):
+            raise
+        raise WorkspaceError(ARCHIVE_UNREADABLE(cause=error), where=str(path), todo=OTHER_BACKUP) from error
+
+
+def _verify(path: Path, partial: Path) -> tuple[int, datetime]:
+    """Compare what was unpacked with the archive's list, file by file; return how many tables it holds, and when."""
     try:
         manifest = json.loads((partial / MANIFEST).read_text())
         digests, table_count = dict(manifest["sha256"]), len(manifest["tables"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise PatronError(NOT_A_BACKUP, where=str(path), todo=NAME_BACKUP) from error
+    # why the file's own time: archives of every version have it
+    written_at = datetime.fromtimestamp((partial / MANIFEST).stat().st_mtime, UTC)
     (partial / MANIFEST).unlink()
     unpacked = {str(p.relative_to(partial)) for p in partial.rglob("*") if not p.is_dir()}
     damaged = [
@@ -205,11 +215,11 @@ def _verify(path: Path, partial: Path) -> int:
     ]
     if damaged:
         raise WorkspaceError(BACKUP_DAMAGED(count=len(damaged), name=damaged[0]), where=str(path), todo=OTHER_BACKUP)
-    return table_count
+    return table_count, written_at
 
 
-def _complete(partial: Path, now: datetime) -> None:
-    """Make what was unpacked a workspace of its own that opens, and durable."""
+def _complete(partial: Path, since: datetime, now: datetime) -> None:
+    """Make what was unpacked a workspace of its own that opens, sends nothing yet, and is durable."""
     for name in (*DATA_FOLDERS, SCRATCH_FOLDER):  # why: an archive holds no empty folders
         (partial / name).mkdir(exist_ok=True)
     make_all_private(partial)
@@ -221,6 +231,7 @@ def _complete(partial: Path, now: datetime) -> None:
         with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
             drop_outbox_files(connection)
             settle_digests(connection, newest_run(shop.store))
+            hold_sending(connection, since, now)
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, AuditAction.RESTORED, {"instance": shop.identity.instance}, at=now)

@@ -27,13 +27,14 @@ from patron.commands.data.workspace_checks import (
 from patron.govern.privacy import consent_ledger
 from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND
 from patron.schema.data.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
-from patron.schema.errors import LakeDamaged, PatronError, SettingsError
+from patron.schema.errors import LakeDamaged, NoSpace, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
 from patron.storage.lake.lake_verification import RUN_HINT
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import policy_notice
+from patron.storage.outreach.sending_hold import held_refusal
 from patron.storage.shop import Shop
 from patron.storage.store.store import DEAD_LETTERS, ERASURES
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, POLICY_FILE
@@ -97,6 +98,7 @@ DOCTOR_SEND_CONSENT = Sentence(
     ' with a lawful basis to write to them without, set [consent] unknown = "allow" in policy.toml.',
 )
 DOCTOR_OFFERS_SOUND = Sentence("doctor.offers_sound", "{count} offers, version {version}")
+DOCTOR_NOT_HELD = Sentence("doctor.not_held", "messages are sent as planned")
 DOCTOR_INBOX_SOUND = Sentence("doctor.inbox_sound", "sound; {count:,} requests wait to be moved into the lake")
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -133,7 +135,8 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
         return list(check(shop))
     except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-        return [Finding(name, "problem", DOCTOR_NOT_CHECKED(cause=what), RESTORE)]
+        todo = error.todo if isinstance(error, NoSpace) else RESTORE
+        return [Finding(name, "problem", DOCTOR_NOT_CHECKED(cause=what), todo)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:
@@ -272,6 +275,13 @@ def _audit(shop: Shop) -> Iterator[Finding]:
         yield Finding("erasures", "problem", DOCTOR_CUT_OFF(count=unfinished), DOCTOR_FORGET_AGAIN)
 
 
+def _sending(shop: Shop) -> Iterator[Finding]:
+    if refusal := held_refusal(shop.store):
+        yield Finding("sending", "warning", refusal.what, refusal.todo)
+    else:
+        yield Finding("sending", "ok", DOCTOR_NOT_HELD)
+
+
 def _disk(shop: Shop) -> Iterator[Finding]:
     free = shutil.disk_usage(shop.folder).free
     if free < LOW_DISK_BYTES:
@@ -292,6 +302,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "product edges": doctor_files.product_edges,
     "changes": doctor_files.changed_since_run,
     "outbox": doctor_files.outbox,
+    "sending": _sending,
     "dead letters": _dead_letters,
     "audit log": _audit,
     "file modes": lambda shop: mode_findings(shop.folder, shop.master_key_place.file, shop.audit_head.path),

@@ -42,6 +42,7 @@ from patron.storage.data.webhooks import (
     webhook_endpoint,
     webhook_endpoints,
 )
+from patron.storage.outreach.sending_hold import require_not_held
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 from patron.storage.workspace.work_lock import hold_work_lock
@@ -70,7 +71,11 @@ Clock = Callable[[], datetime]
 
 
 def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> datetime | None:
-    """Report what happened and send what is due; returns when the next delivery is. Raises WorkspaceBusy."""
+    """Report what happened and send what is due; returns when the next delivery is.
+
+    Raises WorkspaceBusy, SendingHeld after a restore.
+    """
+    require_not_held(shop.store)
     busy = WorkspaceBusy(WEBHOOKS_ELSEWHERE, where="webhooks", todo=CONTINUES_BY_ITSELF)
     with hold_work_lock(shop.folder, "webhooks", "", busy):
         report_webhook_events(shop, now=clock())

@@ -1,5 +1,6 @@
 """Simulate a shop into two files: its events, and the truth about its customers."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -47,9 +48,11 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
         raise WorkspaceError(SIMULATED_ALREADY, where=str(folder), todo=OTHER_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     world = ShopSimulator(settings_for_size(customers, days), seed)
-    partial = events.with_suffix(".partial")
+    partial, partial_truth = events.with_suffix(".partial"), true.with_suffix(".partial")
     count = 0
-    with disk_errors(folder):
+    with disk_errors(folder), ExitStack() as half_written:
+        for one in (partial, partial_truth):
+            half_written.callback(one.unlink, missing_ok=True)
         writer = None
         for start in range(0, days, DAYS_PER_BATCH):
             events_of_days = world.advance(world.now + timedelta(days=min(DAYS_PER_BATCH, days - start)))
@@ -60,6 +63,7 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
         if writer:
             writer.close()
         known = truth(world)
-        pq.write_table(known, true, compression="zstd")
+        pq.write_table(known, partial_truth, compression="zstd")
+        replace_durably(partial_truth, true)
         replace_durably(partial, events)
     return SimulatedFiles(events, true, count, known.num_rows)

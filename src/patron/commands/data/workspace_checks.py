@@ -8,7 +8,7 @@ from patron.govern.access import audit_log
 from patron.govern.access.audit_texts import old_text_count
 from patron.govern.vault import Vault
 from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND, SETTING_MISSING
-from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
+from patron.schema.errors import MasterKeyError, NoSpace, OlderWorkspace, PatronError
 from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings, load_settings
 from patron.storage.shop import Shop
@@ -87,7 +87,11 @@ def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Ite
     except MasterKeyError:
         yield Finding("store", "warning", DOCTOR_NEEDS_MASTER_KEY(name=STORE_FILE), DOCTOR_PUT_KEY_BACK)
         return
-    damage = damage_of(path, store_key(master, identity.workspace_id))
+    try:
+        damage = damage_of(path, store_key(master, identity.workspace_id))
+    except NoSpace as full:
+        yield Finding("store", "problem", AT_PLACE(place=STORE_FILE, reasons=full.what), full.todo)
+        return
     if damage:
         yield Finding("store", "problem", AT_PLACE(place=STORE_FILE, reasons=damage), RESTORE)
     else:

@@ -51,6 +51,7 @@ from patron.storage.insight.digests import (
     newest_run,
     next_digest_at,
 )
+from patron.storage.outreach.sending_hold import require_not_held
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
@@ -84,13 +85,15 @@ Clock = Callable[[], datetime]
 def send_digests(
     shop: Shop, *, compose: ComposeDigest, clock: Clock, should_stop: Callable[[], bool] = lambda: False
 ) -> datetime | None:
-    """Send the digests of the newest run that are due; returns when the next attempt is. Raises WorkspaceBusy.
+    """Send the digests of the newest run that are due; returns when the next attempt is.
 
+    Raises WorkspaceBusy, SendingHeld after a restore.
     Without an SMTP server, or an address at which the links of a letter work, nothing is sent, and nothing waits.
     """
     if not can_send_digests(shop):
         return None
     busy = WorkspaceBusy(DIGESTS_ELSEWHERE, where="digests", todo=CONTINUES_BY_ITSELF)
+    require_not_held(shop.store)
     with hold_work_lock(shop.folder, "digests", "", busy):
         _write_due(shop, clock())
         with shop.store.begin() as connection:

@@ -3,6 +3,7 @@
 import platform
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,13 +54,15 @@ def export_to_mlflow(context: RequestContext, name: str, folder: Path) -> Export
     models = context.shop.folder / "models"
     model_registry.require_sound(models, context.shop.store, kept.model_version)
     source = models / kept.model_version
-    with disk_errors(folder):
+    with disk_errors(folder), ExitStack() as half_written:
+        half_written.callback(shutil.rmtree, folder, ignore_errors=True)
         (folder / DATA).mkdir(parents=True)
         shutil.copytree(source / MODEL, folder / DATA / MODEL)
         for file in (MANIFEST, METRICS, CARD_TEXT):
             shutil.copyfile(source / file, folder / DATA / file)
         for file, content in _descriptions(kept.model_version, kept.as_of).items():
             (folder / file).write_text(content, encoding="utf-8")
+        half_written.pop_all()
     with context.shop.store.begin() as connection:
         context.record(connection, AuditAction.MODEL_EXPORTED, {"model_version": kept.model_version})
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

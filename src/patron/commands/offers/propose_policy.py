@@ -11,13 +11,14 @@ from patron.commands.data.preview_run import preview_run
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import NO_PROPOSAL, RELOAD_PAGE, SHORTEN
-from patron.schema.errors import BadProposal, NotFound, PatronError, SettingsError
+from patron.schema.errors import BadProposal, EditConflict, NotFound, PatronError, SettingsError
 from patron.schema.progress import Progress, silent
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import write_durably
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.shop import Shop
+from patron.storage.store.store import lock_table
 from patron.storage.toml_edit import Place, set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE
 
@@ -40,6 +41,7 @@ MAKE_ANOTHER = Sentence("make_another", "Make another one.")
 
 LIST_PROPOSALS = Sentence("list_proposals", "List them with `patron policy history`.")
 
+WHERE = "policy proposal"
 PROPOSED = "proposed"
 APPROVED = "approved"
 REJECTED = "rejected"
@@ -49,12 +51,15 @@ RUNNING, DONE, FAILED = "running", "done", "failed"
 """States of a preview."""
 
 
-def propose_policy(context: RequestContext, content: str, *, note: str = "") -> int:
+def propose_policy(context: RequestContext, content: str, *, note: str = "", base_version: str = "") -> int:
     """Propose the text of a policy.toml in place of the one in force. Returns the number of the proposal.
 
-    Raises BadProposal for a text that is not valid, or changes nothing.
+    `base_version` is the policy that was changed. Raises EditConflict where it is not in force any more, BadProposal
+    for a text that is not valid, or changes nothing.
     """
     context.shop.reload_settings()
+    if base_version and base_version != context.shop.policy.version:
+        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=CHECK_AND_PROPOSE)
     if len(content) > MAX_CONTENT_LENGTH or len(note) > MAX_NOTE_LENGTH:
         raise _refusal(POLICY_TOO_LONG, SHORTEN)
     try:
@@ -64,6 +69,7 @@ def propose_policy(context: RequestContext, content: str, *, note: str = "") -> 
     if policy.version == context.shop.policy.version:
         raise _refusal(POLICY_SAME, CHANGE_VALUE)
     with context.shop.store.begin() as connection:
+        lock_table(connection, POLICY_PROPOSALS)
         number = (connection.scalar(sa.select(sa.func.max(POLICY_PROPOSALS.c.proposal_id))) or 0) + 1
         row = {
             "proposal_id": number,
@@ -87,11 +93,11 @@ def propose_changes(
 ) -> int:
     """Propose other values for the policy in force, whose text stays as it is in all else. Returns the number.
 
-    `base_version` is the policy that the values were chosen on. Raises BadProposal.
+    `base_version` is the policy that the values were chosen on. Raises BadProposal, EditConflict.
     """
     context.shop.reload_settings()
     if base_version != context.shop.policy.version:
-        raise _refusal(POLICY_CHANGED_MEANWHILE, CHECK_AND_PROPOSE)
+        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=CHECK_AND_PROPOSE)
     text = (context.shop.folder / POLICY_FILE).read_text(encoding="utf-8")
     try:
         content = set_values(text, changes)
@@ -112,18 +118,19 @@ def propose_restore(context: RequestContext, number: int, *, is_before: bool) ->
 def approve_proposal(context: RequestContext, number: int) -> Policy:
     """Put a proposed policy in force: policy.toml is written, and what it held is kept with the proposal.
 
-    Raises BadProposal for an own proposal, for one that was decided, and where policy.toml was changed since.
+    Raises BadProposal for an own proposal and for one that was decided, EditConflict where policy.toml was changed
+    since.
     """
     row = _proposal(context.shop, number)
     if not is_second_person(context.by, row["proposed_by"]):
         raise _refusal(PROPOSAL_OWN(name=row["proposed_by"]), OTHER_APPROVES)
-    context.shop.reload_settings()
-    if row["base_version"] != context.shop.policy.version:
-        what = POLICY_CHANGED_SINCE
-        raise _refusal(what, LOOK_AND_PROPOSE)
     path = context.shop.folder / POLICY_FILE
     policy = Policy.parse(row["content"], path)
     with context.shop.store.begin() as connection:
+        lock_table(connection, POLICY_PROPOSALS)  # why: of two that are approved at once, the second sees the first
+        context.shop.reload_settings()
+        if row["base_version"] != context.shop.policy.version:
+            raise EditConflict(POLICY_CHANGED_SINCE, where=WHERE, todo=LOOK_AND_PROPOSE)
         previous = {"previous_content": path.read_text(encoding="utf-8")}
         _decide(connection, number, APPROVED, by=context.by, now=context.now, more=previous)
         details = {"proposal_id": number, "policy_version": policy.version}
@@ -235,4 +242,4 @@ def _row(shop: Shop, number: int) -> sa.RowMapping:
 
 
 def _refusal(what: str, todo: str) -> BadProposal:
-    return BadProposal(what, where="policy proposal", todo=todo)
+    return BadProposal(what, where=WHERE, todo=todo)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from patron.commands.outreach.campaigns.campaign_steps import BaseVersion
 from patron.govern.access.customer_scope import refuse_scope_change
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -95,10 +96,12 @@ def _unknown(key: str) -> str:
     return hinted(NOT_A_KEY(name=key), did_you_mean(key, KEYS))
 
 
-def save_segment(context: RequestContext, content: object, *, where: str = "segment") -> SavedVersion:
+def save_segment(
+    context: RequestContext, content: object, *, where: str = "segment", base: int | None = None
+) -> SavedVersion:
     """Save a segment from the content of a file or request; there is a new version only where something changed.
 
-    Raises BadSegment with everything that is wrong.
+    Raises BadSegment with everything that is wrong, EditConflict where another version than `base` is the newest.
     """
     todo = SEGMENT_EXAMPLE
     if not isinstance(content, Mapping):
@@ -120,17 +123,23 @@ def save_segment(context: RequestContext, content: object, *, where: str = "segm
     name = texts.pop("name")
     refuse_scope_change(context, name)
     with context.shop.store.begin() as connection:
-        version = save_definition(connection, name, rule, saved_by=context.by, at=context.now, **texts)
+        version = save_definition(connection, name, rule, saved_by=context.by, at=context.now, base=base, **texts)
     return SavedVersion.of(context, name, version)
 
 
 @operation(ACT_ON_SEGMENTS, "PUT /api/segments/{name}", name_field="saved_by")
 def save_segment_rule(
-    context: RequestContext, name: str, rule: RuleContent, folder: SegmentText = "", note: SegmentText = ""
+    context: RequestContext,
+    name: str,
+    rule: RuleContent,
+    *,
+    folder: SegmentText = "",
+    note: SegmentText = "",
+    version: BaseVersion = None,
 ) -> SavedVersion:
     """Save a segment; there is a new version only where something changed."""
     content = {"name": name, "folder": folder, "note": note, "rule": rule}
-    return save_segment(context, content, where=name)
+    return save_segment(context, content, where=name, base=version)
 
 
 @operation(ACT_ON_SEGMENTS)

@@ -21,7 +21,7 @@ from patron.schema.access.log_check import LogCheck
 from patron.schema.errors import PatronError
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead
 from patron.storage.shop import Shop
-from patron.storage.store.store import AUDIT, WORKSPACE, Store, after_commit
+from patron.storage.store.store import AUDIT, Store, after_commit, lock_table
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,4 @@ def _plain_hash(content: tuple[object, ...]) -> str:
 
 def _lock_log(connection: sa.Connection) -> None:
     """Keep other processes from appending until this transaction ends."""
-    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
-        connection.execute(sa.update(WORKSPACE).where(sa.false()).values(value=WORKSPACE.c.value))
-    else:
-        connection.execute(sa.text("lock table audit in share row exclusive mode"))
+    lock_table(connection, AUDIT)

@@ -18,6 +18,7 @@ from patron.interfaces.cli.outreach import (
     campaign_commands,
     channel_commands,
     journey_commands,
+    sending_commands,
 )
 from patron.interfaces.cli.privacy import privacy_commands
 from patron.interfaces.cli.recommendations import recommend_commands
@@ -43,6 +44,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         *segment_commands.COMMANDS,
         *campaign_commands.COMMANDS,
         *journey_commands.COMMANDS,
+        *sending_commands.COMMANDS,
         *audience_commands.COMMANDS,
     ),
 }

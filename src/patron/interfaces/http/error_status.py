@@ -43,6 +43,8 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadJourney: 422,
     errors.BadAudience: 422,
     errors.BadTemplate: 422,
+    errors.EditConflict: 409,
+    errors.SendingHeld: 409,
     errors.ChannelUnavailable: 503,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,

@@ -12,9 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from patron.interfaces.http.error_status import status_of
-from patron.schema.common_sentences import ENDED_EARLY, METHOD_NOT_SERVED, NOTHING_HERE
-from patron.schema.errors import BadRequest, NotFound, PatronError
+from patron.schema.common_sentences import (
+    DISK_FULL,
+    ENDED_EARLY,
+    FREE_AND_RUN_AGAIN,
+    METHOD_NOT_SERVED,
+    NOTHING_HERE,
+)
+from patron.schema.errors import BadRequest, NoSpace, NotFound, PatronError
 from patron.schema.sentences import Sentence
+from patron.storage.durable_files import is_disk_full
 
 REQUEST_UNREADABLE = Sentence("request_unreadable", "the request cannot be read")
 REQUEST_FAILED = Sentence("request_failed", "the request failed")
@@ -138,9 +145,12 @@ async def refuse_unfinished(request: Request, error: Exception) -> Response:  # 
     return refusal(BadRequest(400, ENDED_EARLY, where=path), path)
 
 
-async def refuse_fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
+async def refuse_fault(request: Request, error: Exception) -> Response:
     """Answer for a fault of ours, which the log has; the reader learns nothing of our inside."""
     path = request.url.path
+    if is_disk_full(error):
+        full = NoSpace(DISK_FULL, where=path, todo=FREE_AND_RUN_AGAIN)
+        return refusal(full, path) if is_for_programs(path) else Response(str(full), status_of(full))
     if is_for_programs(path):
         return refusal(PatronError(REQUEST_FAILED, where=path, todo=SEE_SERVER_LOG), path)
     return Response("Internal Server Error", 500, media_type="text/plain")

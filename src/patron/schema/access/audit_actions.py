@@ -93,6 +93,8 @@ class AuditAction(StrEnum):
     SECOND_FACTOR_REMOVED = "second factor removed"
     SEGMENT_DELETED = "segment deleted"
     SEGMENT_EXPORTED = "segment exported"
+    SENDING_HELD = "sending held"
+    SENDING_RELEASED = "sending released"
     SESSIONS_ENDED = "sessions ended"
     SET_UP_LINK_CREATED = "set-up link created"
     SIGN_IN_FAILED = "sign-in failed"

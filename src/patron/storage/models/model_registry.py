@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -124,15 +124,18 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     make_private_folder(final.parent)
-    (fresh / MODEL).mkdir(parents=True)
-    fitted.save(fresh / MODEL)
-    write_json(fresh / METRICS, record.metrics)
-    write_json(fresh / INTERVALS, record.intervals)
-    write_json(fresh / CARD, record.card)
-    (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
-    write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
-    make_all_private(fresh)
-    make_durable(fresh)
+    with ExitStack() as half_written:
+        half_written.callback(shutil.rmtree, fresh, ignore_errors=True)
+        (fresh / MODEL).mkdir(parents=True)
+        fitted.save(fresh / MODEL)
+        write_json(fresh / METRICS, record.metrics)
+        write_json(fresh / INTERVALS, record.intervals)
+        write_json(fresh / CARD, record.card)
+        (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
+        write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
+        make_all_private(fresh)
+        make_durable(fresh)
+        half_written.pop_all()
     sync(final.parent)  # why: the store is about to say that it is there, under one of both names
     version, sha256 = record.manifest.model_version, sha256_of(fresh / MANIFEST)
     # why: known before it is there, and the earlier one until it is gone: killed in between, either may be loaded

@@ -17,9 +17,10 @@ from patron.schema.common_sentences import NEEDS_NAME
 from patron.schema.errors import NotFound, PatronError, SettingsError
 from patron.schema.sentences import Sentence, Text, named
 from patron.schema.spelling import both, did_you_mean
+from patron.storage.base_version import require_base
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
-from patron.storage.store.store import Store
+from patron.storage.store.store import Store, lock_table
 
 SAVE_OTHER_NAME = Sentence("save_other_name", "Save it under another name.")
 PAUSE_FIRST = Sentence("pause_first", "Pause it first, then plan it again.")
@@ -207,26 +208,31 @@ class VersionedDrafts(Generic[Content]):
         chosen = sa.select(table.content).where(table.name == name, table.version == version, table.kind == self.kind)
         content = connection.scalar(chosen)
         if content is None:
-            what = NO_VERSION(version=version, kind=self.kind, name=name)
-            raise NotFound(what, where=self.kind, todo=SEE_SHOW(kind=self.kind))
+            what, todo = NO_VERSION(version=version, kind=self.kind, name=name), SEE_SHOW(kind=self.kind)
+            raise NotFound(what, where=self.kind, todo=todo)
         return self.parse(json.loads(content), where=f"{self.kind} {name}")
 
-    def save(self, connection: sa.Connection, content: Content, saved_by: str, at: datetime) -> SavedVersion[Content]:
+    def save(
+        self, connection: sa.Connection, content: Content, saved_by: str, at: datetime, *, base: int | None = None
+    ) -> SavedVersion[Content]:
         """Save one as a draft: a new version where anything of it changed, and nothing where nothing did.
 
-        Raises the kind's problem for one that is over or has the name of another kind, SettingsError without an author.
+        `base` is the version that was changed, 0 for none. Raises EditConflict where another one was saved since, the
+        kind's problem for one that is over or has the name of another kind, SettingsError without an author.
         """
         lock_campaigns(connection)
         name, author = content.name, person(saved_by)
         before = _newest(connection, name)
         if before is None:
+            require_base(name, base, 0, "", self.kind)
             return self._insert(connection, content, 1, author, at)
         if before["kind"] != self.kind:
-            what = NAME_TAKEN(kind=_with_article(before["kind"]), name=name)
-            raise self.problem(what, where="name", todo=NAMES_SHARED)
+            taken = NAME_TAKEN(kind=_with_article(before["kind"]), name=name)
+            raise self.problem(taken, where="name", todo=NAMES_SHARED)
         saved = self._saved(connection, before)
         if saved.content == content:
             return saved
+        require_base(name, base, saved.version, saved.saved_by, self.kind)
         self.require(saved, "saved")
         return self._insert(connection, content, saved.version + 1, author, at)
 
@@ -249,8 +255,7 @@ class VersionedDrafts(Generic[Content]):
         saved, who = self.saved(connection, name), person(by)
         if saved.version != version:
             what = VERSION_NOT_NEWEST(version=version, name=name, author=saved.saved_by, newest=saved.version)
-            todo = LOOK_THEN_REPEAT(kind=self.kind)
-            raise self.problem(what, where=self.kind, todo=todo)
+            raise self.problem(what, where=self.kind, todo=LOOK_THEN_REPEAT(kind=self.kind))
         self.require(saved, step)
         _append(connection, saved, step, who, at, details or {})
         return self.saved(connection, name)
@@ -279,8 +284,7 @@ class VersionedDrafts(Generic[Content]):
         """Raise the kind's problem where the state does not allow a step."""
         rule = STEPS[step]
         if saved.state not in rule.needs:
-            state = state_in_words(saved.state)
-            what = WRONG_STATE(name=saved.name, state=state, step=named("step", step))
+            what = WRONG_STATE(name=saved.name, state=state_in_words(saved.state), step=named("step", step))
             raise self.problem(what, where=self.kind, todo=rule.advice(self.kind))
 
     def _missing(self, connection: sa.Connection, name: str, other_kind: str) -> NotFound:
@@ -342,18 +346,14 @@ def holdouts_of(
 
 def lock_campaigns(connection: sa.Connection) -> None:
     """Let no other process take a step until this transaction ends."""
-    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
-        connection.execute(sa.update(CAMPAIGN_STEPS).where(sa.false()).values(step=CAMPAIGN_STEPS.c.step))
-    else:
-        connection.execute(sa.text("lock table campaign_steps in share row exclusive mode"))
+    lock_table(connection, CAMPAIGN_STEPS)
 
 
 def person(text: str) -> str:
     """The name of a person as written. Raises SettingsError for an empty, too long or unprintable one."""
     name = text.strip()
     if not name or not name.isprintable() or len(name) > MAX_CHARACTERS:
-        what = NEEDS_NAME(count=MAX_CHARACTERS)
-        raise SettingsError(what, where="--as", todo=NAME_PERSON)
+        raise SettingsError(NEEDS_NAME(count=MAX_CHARACTERS), where="--as", todo=NAME_PERSON)
     return name
 
 

@@ -25,7 +25,7 @@ def settle_lost_jobs(shop: Shop, *, now: datetime) -> None:
     with shop.store.begin() as connection:
         jobs = jobs_under_way(connection)
     for job in jobs:
-        is_starting = job.state != RUNNING and now < job.requested_at + TIME_TO_START
+        is_starting = job.state != RUNNING and abs(now - job.requested_at) < TIME_TO_START
         if not is_starting and not _is_alive(shop, job):
             fail_job(shop, job.job_id, LOST, now)
 

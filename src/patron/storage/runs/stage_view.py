@@ -23,6 +23,7 @@ from patron.storage.models.model_decisions import ModelDecision
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.withdrawals import TABLES_OF_DECISIONS
 from patron.storage.outreach.approved_terms import SegmentTriggerTerms, segment_triggers
+from patron.storage.outreach.sending_hold import current_hold
 from patron.storage.runs.pinned_tables import LAST, PinnedTables, TableCopies, select_sql, with_ctes, without_runs
 from patron.storage.runs.runs import CompletedRun, Run
 from patron.storage.segments.segment_definitions import SegmentDefinition, definitions
@@ -129,6 +130,11 @@ class StageView:
     def segments(self) -> Mapping[str, SegmentDefinition]:
         """The newest version of every segment, by name."""
         return definitions(self._store)
+
+    @cached_property
+    def is_sending_held(self) -> bool:
+        """Whether nobody is written to, as after a restore."""
+        return current_hold(self._store) is not None
 
     @cached_property
     def triggers(self) -> Sequence[SegmentTriggerTerms]:

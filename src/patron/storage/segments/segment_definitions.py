@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from patron.schema.common_sentences import NO_SEGMENT, NO_SLASH, REMOVE_ONE_OF_THEM, SEGMENT_CYCLE, SEGMENTS_LISTED
 from patron.schema.errors import BadSegment, NotFound
@@ -16,19 +15,18 @@ from patron.schema.spelling import both, did_you_mean
 from patron.segments.segment_parser import parse_rule
 from patron.segments.segment_rules import Rule, rule_content, segments_of, tags_of
 from patron.storage.access.access_tables import TEAMS
+from patron.storage.base_version import require_base
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
-from patron.storage.store.store import Store
+from patron.storage.store.store import Store, lock_table
 
 SEGMENT_VERSIONS = Sentence("segment_versions", "`patron segment history` lists versions 1 to {last}.")
 USED_BY = Sentence("used_by", "is used by {users}")
 ONE_LINE = Sentence("one_line", "{what} needs one line of 1 to {count} printable characters (got {text!r})")
 NO_SEGMENT_VERSION = Sentence("no_segment_version", "there is no version {version} of the segment {name!r}")
 USE_FOLDER = Sentence("use_folder", "Put the segment into a folder: folder = ...")
-SAME_MOMENT = Sentence("same_moment", "somebody else saved it at the same moment")
 CHANGE_USERS = Sentence("change_users", "Change or delete what uses it first, or keep it.")
 WRITE_ONE_LINE = Sentence("write_one_line", "Write it as one line, without spaces around it.")
-SAVE_AGAIN = Sentence("save_again", "Save it again.")
 
 MAX_NAME_LENGTH, MAX_NOTE_LENGTH = 100, 300
 
@@ -116,10 +114,12 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
     at: datetime,
     folder: str = "",
     note: str = "",
+    base: int | None = None,
 ) -> int:
     """Add a version of a segment, or leave it as it is where nothing changes; return the newest version's number.
 
-    Raises BadSegment for a name, folder, author or note that is no line, and for segments that contain each other.
+    `base` is the version that was changed, 0 for none. Raises EditConflict where another was saved since, BadSegment
+    for a name, folder, author or note that is no line, and for segments that contain each other.
     """
     for where, text, longest in (("name", name, MAX_NAME_LENGTH), ("author", saved_by, MAX_NAME_LENGTH)):
         _require_line(where, text, longest)
@@ -128,6 +128,7 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
             _require_line(where, text, MAX_NOTE_LENGTH)
     if "/" in name:
         raise BadSegment(NO_SLASH, where=name, todo=USE_FOLDER)
+    lock_table(connection, SEGMENT_DEFINITIONS)
     rules = _rules(connection)
     require_no_cycle(rules | {name: rule}, name)
     chosen = sa.select(SEGMENT_DEFINITIONS).where(SEGMENT_DEFINITIONS.c.name == name)
@@ -135,6 +136,7 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
     content = json.dumps(rule_content(rule), ensure_ascii=False, sort_keys=True)
     if newest and (newest["rule"], newest["folder"]) == (content, folder):
         return newest["version"]
+    require_base(name, base, newest["version"] if newest else 0, newest["saved_by"] if newest else "", "segment")
     saved = SegmentDefinition(
         name,
         newest["version"] + 1 if newest else 1,
@@ -144,10 +146,7 @@ def save_definition(  # noqa: PLR0913 - the columns of a row
         saved_by=saved_by,
         note=note,
     )
-    try:
-        connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
-    except IntegrityError as error:
-        raise BadSegment(SAME_MOMENT, where=name, todo=SAVE_AGAIN) from error
+    connection.execute(sa.insert(SEGMENT_DEFINITIONS).values({**vars(saved), "rule": content}))
     return saved.version
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from patron.schema.common_sentences import FILE_DAMAGED_CAUSE
-from patron.schema.errors import WorkspaceBusy, WorkspaceError
+from patron.schema.common_sentences import DISK_FULL, FILE_DAMAGED_CAUSE, FREE_AND_RUN_AGAIN
+from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
-from patron.storage.durable_files import PRIVATE_FILE, sync
+from patron.storage.durable_files import PRIVATE_FILE, has_no_room, sync
 from patron.storage.master_key import derive_key
 from patron.storage.workspace.workspace_identity import RESTORE
 
@@ -97,7 +97,7 @@ def commit_count(path: Path, key: bytes) -> int:
 
 
 def damage_of(path: Path, key: bytes) -> str:
-    """What is wrong with the pages of a store; empty when every page is as it was written."""
+    """What is wrong with the pages of a store; empty when every page is as it was written. Raises NoSpace."""
     damage = ""
     for _ in range(CHECKS):
         try:
@@ -108,6 +108,8 @@ def damage_of(path: Path, key: bytes) -> str:
                 with contextlib.suppress(sqlcipher.OperationalError):
                     connection.execute("pragma wal_checkpoint(passive)").fetchall()
                 pages = connection.execute("pragma cipher_integrity_check").fetchall()
+        except NoSpace:
+            raise
         except WorkspaceError as error:
             return error.what
         damage = "; ".join(str(row[0]) for row in (*answers, *pages) if row[0] != "ok")
@@ -117,7 +119,9 @@ def damage_of(path: Path, key: bytes) -> str:
 
 
 def damaged_store(path: Path, error: Exception) -> WorkspaceError:
-    """The refusal of a file that cannot be read as the store of this workspace."""
+    """The refusal of a file that cannot be read as the store of this workspace, or NoSpace where its disk is full."""
+    if "disk I/O error" in str(error) and has_no_room(path):
+        return NoSpace(DISK_FULL, where=str(path), todo=FREE_AND_RUN_AGAIN)
     is_foreign = "not a database" in str(error)
     what = STORE_DAMAGED_OR_OTHER if is_foreign else FILE_DAMAGED_CAUSE(cause=error)
     return WorkspaceError(what, where=str(path), todo=RESTORE)

@@ -364,6 +364,15 @@ def upsert(
     connection.execute(insert, [dict(row) for row in rows])
 
 
+def lock_table(connection: sa.Connection, table: sa.Table) -> None:
+    """Let no other process write to a table until the transaction of a connection ends."""
+    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
+        column = next(iter(table.columns))
+        connection.execute(sa.update(table).where(sa.false()).values({column.name: column}))
+    else:
+        connection.execute(sa.text(f"lock table {table.name} in share row exclusive mode"))
+
+
 def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
     """Do something once the transaction of a connection is on disk."""
     connection.info[AFTERWARDS].append(act)

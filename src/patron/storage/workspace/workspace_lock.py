@@ -5,11 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from patron.schema.errors import WorkspaceBusy
 from patron.schema.sentences import Sentence
+from patron.storage.durable_files import disk_errors
 
 PROCESS_AT_WORK = Sentence("process_at_work", "another process ({name}) is at work here")
 WAIT_OR_END = Sentence("wait_or_end", "Wait until it has finished, as --wait SECONDS does, or end it, and try again.")
@@ -27,7 +28,7 @@ class WorkspaceLock:
 
     @contextmanager
     def hold(self, *, timeout_seconds: float) -> Iterator[None]:
-        """Hold the lock. Raises WorkspaceBusy when another one keeps it for longer than that."""
+        """Hold the lock. Raises WorkspaceBusy when another one keeps it for longer than that, NoSpace."""
         if not self._mutex.acquire(timeout=max(timeout_seconds, 0)):
             raise self._busy(str(os.getpid()))
         try:
@@ -45,11 +46,13 @@ class WorkspaceLock:
             self._mutex.release()
 
     def _locked_file(self, timeout_seconds: float) -> int:
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        with disk_errors(self.path):
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._wait(handle, timeout_seconds)
-            os.truncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            with suppress(OSError):  # why: the name is for people, and a full disk keeps nobody from making room
+                os.truncate(handle, 0)
+                os.pwrite(handle, str(os.getpid()).encode(), 0)
         except BaseException:
             os.close(handle)
             raise

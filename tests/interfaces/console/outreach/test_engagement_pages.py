@@ -30,6 +30,7 @@ from patron.schema.errors import BadCampaign
 from patron.service.jobs import carry_out
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
+from patron.storage.outreach.sending_hold import hold_sending, release_sending
 from patron.storage.runs.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
@@ -301,6 +302,34 @@ def test_a_message_of_unknown_outcome_is_settled_on_the_page_of_its_campaign(cli
     assert again.status_code in {401, 403, 422}, "a program needs a secret key, and it is settled already"
     with made_shop.store.begin() as connection:
         connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.campaign == "unsettled"))
+
+
+def test_who_approves_releases_sending_that_a_restore_held_and_every_page_says_that_it_is_held(
+    client, viewer, made_shop
+):
+    save_segment(client, name="held of pages")
+    client.post("/campaigns", data=campaign_form(name="held", segment="held of pages"))
+    assert client.get("/api/sending").json()["is_held"] is False
+    with made_shop.store.begin() as connection:
+        hold_sending(connection, datetime(2026, 3, 1, 4, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+    try:
+        assert "nobody said yet what was sent since the backup" in client.get("/").text
+        assert 'href="/sending"' in client.get("/campaigns/held").text
+        assert "/sending/release" not in viewer.get("/sending").text
+        assert viewer.post("/sending/release", data={"outcome": "nothing"}).status_code in {401, 403}
+        page, chinese = client.get("/sending").text, client.get("/sending?lang=zh_CN").text
+        assert "Leave it held" in page
+        assert "备份之后已发送的消息" in chinese
+        for form in ({}, {"sent": ""}, {"sent": "nobody"}, {"sent": "a" * 32, "outcome": "nothing"}):
+            refused = client.post("/sending/release", data=form | {"lang": "en"})
+            assert (refused.status_code, "callout danger" in refused.text) == (422, True)
+        assert client.get("/api/sending").json()["since"] == "2026-03-01T04:00:00Z"
+        assert client.post("/sending/release", data={"sent": f"<{'a' * 32}@shop>"}).headers["location"] == "/sending"
+        assert client.get("/api/sending").json()["is_held"] is False
+        assert "sending released" in {one.action for one in audit_log.entries(made_shop.store)[-1:]}
+    finally:
+        with made_shop.store.begin() as connection:
+            release_sending(connection)
 
 
 def test_pages_say_what_changed_since_an_approval_and_another_person_approves_it(client, made_shop):

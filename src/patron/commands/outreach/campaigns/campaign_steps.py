@@ -75,16 +75,24 @@ ApprovedPlan = Annotated[
     str,
     Field(max_length=64, description="`planned_at` of the `plan` that was looked at; refused after another one."),
 ]
+BaseVersion = Annotated[
+    int | None,
+    Field(ge=0, description="Version that was changed, 0 for a new one; refused where another one was saved since."),
+]
 ApprovedVersion = Annotated[
     int | None, Field(ge=1, description="Version that is approved; refused where another one was saved since.")
 ]
 
 
 def save(
-    context: RequestContext, connection: sa.Connection, kind: VersionedDrafts[Content], content: Content
+    context: RequestContext,
+    connection: sa.Connection,
+    kind: VersionedDrafts[Content],
+    content: Content,
+    base: int | None = None,
 ) -> SavedVersion[Content]:
     """Save a new version as a draft, and record that; an unchanged one stays. Raises as VersionedDrafts.save does."""
-    saved = kind.save(connection, content, context.by, context.now)
+    saved = kind.save(connection, content, context.by, context.now, base=base)
     if (saved.saved_at, saved.steps[-1].step) == (context.now, "saved"):
         details = {kind.kind: saved.name, "version": saved.version}
         context.record(connection, AuditAction(f"{kind.kind} saved"), details)

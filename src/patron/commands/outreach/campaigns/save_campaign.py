@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
-from patron.commands.outreach.campaigns.campaign_steps import VersionState
+from patron.commands.outreach.campaigns.campaign_steps import BaseVersion, VersionState
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -61,15 +61,18 @@ subject = "{subject}"
 
 
 @operation(ACT_ON_CAMPAIGNS, "POST /api/campaigns", audit=AuditAction.CAMPAIGN_SAVED, name_field="by")
-def save_campaign_content(context: RequestContext, campaign: dict[str, object]) -> VersionState:
+def save_campaign_content(
+    context: RequestContext, campaign: dict[str, object], version: BaseVersion = None
+) -> VersionState:
     """Save a campaign as a draft; there is a new version only where something changed."""
     content = Campaign.of(campaign, where="campaign")
-    return VersionState.from_version(save_campaign(context, content))
+    return VersionState.from_version(save_campaign(context, content, base=version))
 
 
-def save_campaign(context: RequestContext, campaign: Campaign) -> SavedVersion[Campaign]:
+def save_campaign(context: RequestContext, campaign: Campaign, *, base: int | None = None) -> SavedVersion[Campaign]:
     """Save a campaign as a draft: a new version; an unchanged one stays as it is.
 
+    `base` is the version that was changed: raises EditConflict where another one was saved since.
     Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
     over; BadTemplate for a template that is not valid in any of the languages.
     """
@@ -78,7 +81,7 @@ def save_campaign(context: RequestContext, campaign: Campaign) -> SavedVersion[C
     campaign_steps.require_known(CAMPAIGN, NO_CHANNEL, [("channel", campaign.channel)], CHANNELS)
     MessageTemplates.of(campaign.template, context.shop.settings.shop.locale).require_known_names()
     with context.shop.store.begin() as connection:
-        return campaign_steps.save(context, connection, CAMPAIGN, campaign)
+        return campaign_steps.save(context, connection, CAMPAIGN, campaign, base)
 
 
 def example_file(now: datetime) -> str:

@@ -35,6 +35,7 @@ from patron.engage.message_queue import settle_by_receipts
 from patron.schema.errors import PatronError, WorkspaceBusy
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.outreach.journey_file import JOURNEY, Send
+from patron.storage.outreach.sending_hold import held_refusal
 from patron.storage.outreach.versioned_drafts import IS_OVER
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
@@ -132,6 +133,9 @@ def _send(
     saved, running = {one.name: one for one in live.saved}, {one.name for one in live.running()}
     with shop.store.begin() as connection:
         groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in running]
+    if groups and (refusal := held_refusal(shop.store)):
+        troubles.append(refusal)
+        return
     channel, clock, should_stop = means
     heard_at = clock()
     for name, version, place in groups:
@@ -166,9 +170,10 @@ def _store_events(shop: Shop, now: datetime) -> None:
     with shop.store.begin() as connection:
         position = read_position(connection)
     stored_at = datetime.fromisoformat(position.events_stored_at) if position and position.events_stored_at else None
-    if position is None or (stored_at and now - stored_at < STORE_EVENTS_AFTER):
+    # why not of a time to come: the clock went back
+    if position is None or (stored_at and timedelta() <= now - stored_at < STORE_EVENTS_AFTER):
         return
-    since = (stored_at or position.looked_at) - RECEIPTS_COME_FOR
+    since = min(stored_at or position.looked_at, now) - RECEIPTS_COME_FOR
     for saved in JOURNEY.all_saved_in(shop.store):
         is_over = saved.state in IS_OVER and now - saved.steps[-1].taken_at > RECEIPTS_COME_FOR
         if saved.last("started") is not None and not is_over:

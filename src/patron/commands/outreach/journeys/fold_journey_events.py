@@ -154,7 +154,7 @@ class JourneyEventProcessor:
             files = self.shop.lake.files_added(EVENTS, position.version, version)
         if files is not None:
             return self.shop.lake.relation(EVENTS, only=files)
-        since = timestamp(position.looked_at - LOG_MARGIN)
+        since = timestamp(min(position.looked_at, self.now) - LOG_MARGIN)
         return f"select * from ({self.shop.lake.relation(EVENTS)}) where received_at >= {since}"
 
     def _of_runs(self, position: JourneyPosition) -> tuple[list[TriggerMatch], JourneyPosition]:

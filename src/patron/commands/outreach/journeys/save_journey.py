@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from patron.commands.outreach.campaigns import campaign_steps
-from patron.commands.outreach.campaigns.campaign_steps import VersionState, require_known
+from patron.commands.outreach.campaigns.campaign_steps import BaseVersion, VersionState, require_known
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -37,15 +37,18 @@ Name = tuple[str, str]
 
 
 @operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/journeys", audit=AuditAction.JOURNEY_SAVED, name_field="by")
-def save_journey_content(context: RequestContext, journey: dict[str, object]) -> VersionState:
+def save_journey_content(
+    context: RequestContext, journey: dict[str, object], version: BaseVersion = None
+) -> VersionState:
     """Save a journey as a draft; there is a new version only where something changed."""
     content = Journey.of(journey, where="journey")
-    return VersionState.from_version(save_journey(context, content))
+    return VersionState.from_version(save_journey(context, content, base=version))
 
 
-def save_journey(context: RequestContext, journey: Journey) -> SavedVersion[Journey]:
+def save_journey(context: RequestContext, journey: Journey, *, base: int | None = None) -> SavedVersion[Journey]:
     """Save a journey as a draft: a new version; an unchanged one stays as it is.
 
+    `base` is the version that was changed: raises EditConflict where another one was saved since.
     Raises BadJourney for an event, a segment, an offer, a topic or a channel that there is none of, for the rule of a
     branch and for a journey that is over, BadTemplate for a template that is not valid in one of its languages.
     """
@@ -58,7 +61,7 @@ def save_journey(context: RequestContext, journey: Journey) -> SavedVersion[Jour
         if isinstance(step, Send):
             _require_templates(context.shop, step, where)
     with context.shop.store.begin() as connection:
-        return campaign_steps.save(context, connection, JOURNEY, journey)
+        return campaign_steps.save(context, connection, JOURNEY, journey, base)
 
 
 def require_known_names(shop: Shop, snapshot: Snapshot | None, journey: Journey) -> None:

@@ -18,6 +18,7 @@ from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign, Template
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
+from patron.storage.outreach.sending_hold import sending_hold
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
@@ -51,7 +52,7 @@ class Mailing(ABC):
 
     @abstractmethod
     def is_open(self, connection: sa.Connection, at: datetime) -> bool:
-        """Whether it is still to be sent: nobody paused, withdrew or changed it, and it is not over."""
+        """Whether it is still to be sent: nobody paused, withdrew, changed or held it, and it is not over."""
 
     @abstractmethod
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
@@ -113,7 +114,8 @@ class CampaignMailing(Mailing):
         """Whether its newest version is this one, and approved or running under the same terms, before its end."""
         saved = CAMPAIGN.saved(connection, self.name)
         is_same = saved.version == self.version and saved.approval_entry() == self.approval
-        return is_same and saved.state in {APPROVED, RUNNING} and at < self.end
+        is_open = is_same and saved.state in {APPROVED, RUNNING} and at < self.end
+        return is_open and sending_hold(connection) is None
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""

@@ -139,7 +139,7 @@ class MessageHandover:
             texts = [dict(zip(names, row, strict=True)) for row in rows]
             upsert(connection, VAULT_TEXTS, texts, update=("token", "ciphertext"))
             self._journal.mark([(our.row["message_id"], end_of(our.due)) for our in ours], at.astimezone(UTC))
-        self._spent |= {our.row["message_id"] for our in ours}
+        self._spent |= {one.row["message_id"] for one in allowed}  # why: another sender took those that are not ours
         self._on_its_way |= {our.row["message_id"]: our for our in ours}
         self._written_count += len(ours)
         return [our.outgoing for our in ours if our.outgoing is not None]

@@ -17,7 +17,7 @@ from patron.schema.customers.customer_contacts import mask_name
 from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.outreach.channels import CHANNELS
 from patron.schema.sentences import Sentence
-from patron.storage.durable_files import make_private
+from patron.storage.durable_files import write_durably
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.shop import Shop
 
@@ -86,11 +86,9 @@ def preview_message(
 
 
 def write_preview(preview: MessagePreview, path: Path) -> None:
-    """Write the HTML, or the text, to a file that only its owner can read. Raises WorkspaceError."""
+    """Write the HTML, or the text, whole, to a file that only its owner can read. Raises WorkspaceError, NoSpace."""
     try:
-        path.touch(mode=0o600)
-        make_private(path)
-        path.write_text(preview.html or preview.text, encoding="utf-8")
+        write_durably(path, (preview.html or preview.text).encode())
     except OSError as error:
         what = CANNOT_BE_WRITTEN(cause=error.strerror)
         raise WorkspaceError(what, where=str(path), todo=OTHER_FILE) from error

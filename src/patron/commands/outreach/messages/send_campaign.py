@@ -44,6 +44,7 @@ from patron.storage.outreach.approved_terms import (
 )
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
+from patron.storage.outreach.sending_hold import require_not_held
 from patron.storage.outreach.versioned_drafts import (
     APPROVED,
     ENDED,
@@ -113,10 +114,12 @@ def send_campaign(
     """Send what is due of a campaign, until nothing more is; the request's clock says the time as it goes on.
 
     Where it `is_early`, nobody's planned time is waited for; quiet hours and caps still hold.
-    Raises NotFound, BadCampaign in a state in which nothing is sent, WorkspaceBusy where another process sends it,
-    ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on where it was.
+    Raises NotFound, BadCampaign in a state in which nothing is sent, SendingHeld after a restore, WorkspaceBusy where
+    another process sends it, ChannelUnavailable, BadTemplate, NoSpace: whatever is raised, sending it again goes on
+    where it was.
     """
     with _hold_send_lock(context.shop, name):
+        require_not_held(context.shop.store)
         load_inbox(context.shop)
         saved = CAMPAIGN.saved_in(context.shop.store, name)
         with context.shop.store.begin() as connection:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from patron.commands.data.send_webhooks import send_webhooks
-from patron.schema.errors import WorkspaceBusy
+from patron.schema.errors import SendingHeld, WorkspaceBusy
 from patron.storage.shop import Shop
 
 
@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
         signal.signal(one, lambda *_: stop.set())
     shop = Shop.open(folder)
     try:
-        with suppress(WorkspaceBusy):  # why: another server of this workspace sends them
+        with suppress(WorkspaceBusy, SendingHeld):  # why: another server sends them, or nobody may
             send_webhooks(shop, clock=lambda: datetime.now(UTC), should_stop=stop.is_set)
     finally:
         shop.close()

@@ -101,16 +101,18 @@ def restore(
     *,
     json: AsJson = False,
 ) -> None:
-    """Create a workspace from a backup.
+    """Create a workspace from a backup. It sends nothing before you say what was sent since: `patron sending release`.
 
     Example: patron restore shop-2024-03-01.tar.gz shop-again
     """
     from patron.commands.data import backup as backups
 
     restored = backups.restore(archive, folder, now=datetime.now(UTC))
-    output.answer(
-        restored, f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files.", json=json
+    text = f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files."
+    held = (
+        "Sending is held: say what was sent since the backup, patron sending release. A copy to try things on stays so."
     )
+    output.answer(restored, f"{text}\n{held}", json=json)
 
 
 COMMANDS = (serve, doctor, backup, restore)

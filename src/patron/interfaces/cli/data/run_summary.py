@@ -116,6 +116,9 @@ def _show_forecasts(finished: "FinishedRun", rankings: "list[Backtest]", currenc
 def _outbox(shop: "Shop", finished: "FinishedRun") -> Iterator[str]:
     """Where the outbox is, and whom it leaves out."""
     outbox = finished.outbox
+    if not outbox.files:
+        yield "Outbox: nothing, as sending is held. Release it, then run again: patron sending release."
+        return
     folder = shop.folder / Path(outbox.files[0]).parent
     names = " and ".join(Path(name).name for name in outbox.files)
     yield (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from patron.commands.insight.send_digests import send_digests
 from patron.interfaces.report.digest_letter import digest_composer, facts_of_run
-from patron.schema.errors import WorkspaceBusy
+from patron.schema.errors import SendingHeld, WorkspaceBusy
 from patron.storage.shop import Shop
 
 
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
         signal.signal(one, lambda *_: stop.set())
     with closing(Shop.open(folder)) as shop, facts_of_run(shop) as facts:
         compose = digest_composer(facts)
-        with suppress(WorkspaceBusy):  # why: another server of this workspace sends them
+        with suppress(WorkspaceBusy, SendingHeld):  # why: another server sends them, or nobody may
             send_digests(shop, compose=compose, clock=lambda: datetime.now(UTC), should_stop=stop.is_set)
 
 

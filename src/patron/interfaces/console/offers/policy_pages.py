@@ -29,7 +29,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.policy_texts import change_rows, policy_sentences
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.common_sentences import NO_PROPOSAL, OPEN_FROM_PROPOSALS
-from patron.schema.errors import BadProposal, NotFound, PatronError
+from patron.schema.errors import BadProposal, EditConflict, NotFound, PatronError
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence, problems_of
 from patron.storage.outreach.pending_approvals import POLICY_SECTIONS, pending_approvals
@@ -89,7 +89,7 @@ def propose_values(request: Request) -> Response:
     base, note = form.get("base_version", ""), form.get("note", "")
     try:
         number = proposals.propose_changes(context_of(request), changes, base_version=base, note=note)
-    except BadProposal as error:
+    except (BadProposal, EditConflict) as error:
         return _form(request, form, _by_field(error, form), status=status_of(error), problem=error)
     return RedirectResponse(f"/offers/proposals/{number}?notice=proposed", 303)
 
@@ -109,11 +109,11 @@ def edit_text(request: Request) -> Response:
 def propose_text(request: Request) -> Response:
     """Propose a whole policy.toml."""
     form = form_of(request)
-    content = form.get("content", "").replace("\r\n", "\n")
+    content, base = form.get("content", "").replace("\r\n", "\n"), form.get("base_version", "")
     try:
-        number = proposals.propose_policy(context_of(request), content, note=form.get("note", ""))
-    except BadProposal as error:
-        return _text(request, content, note=form.get("note", ""), problem=error)
+        number = proposals.propose_policy(context_of(request), content, note=form.get("note", ""), base_version=base)
+    except (BadProposal, EditConflict) as error:
+        return _text(request, content, note=form.get("note", ""), base=base, problem=error)
     return RedirectResponse(f"/offers/proposals/{number}?notice=proposed", 303)
 
 
@@ -215,7 +215,7 @@ def _number(text: str) -> int:
 def _step(request: Request, number: str, notice: str, step: Callable[[RequestContext, int], object]) -> Response:
     try:
         step(context_of(request), _number(number))
-    except BadProposal as error:
+    except (BadProposal, EditConflict) as error:
         return _proposal_page(request, _number(number), problem=error)
     return RedirectResponse(f"/offers/proposals/{_number(number)}?notice={notice}", 303)
 
@@ -278,13 +278,15 @@ def _form(
     )
 
 
-def _by_field(error: BadProposal, values: Mapping[str, str]) -> dict[str, str]:
+def _by_field(error: PatronError, values: Mapping[str, str]) -> dict[str, str]:
     """What is wrong, by the field that it is about; the rest stays with the error."""
     named = ((str(problem).partition(" ")[0], problem) for problem in problems_of(error.what))
     return {name: problem for name, problem in named if name in values}
 
 
-def _text(request: Request, content: str, *, note: str = "", problem: BadProposal | None = None) -> Response:
+def _text(
+    request: Request, content: str, *, note: str = "", base: str = "", problem: PatronError | None = None
+) -> Response:
     console = _console(request)
     return console.page(
         request,
@@ -293,6 +295,7 @@ def _text(request: Request, content: str, *, note: str = "", problem: BadProposa
         twin="/api/policy",
         status=200 if problem is None else status_of(problem),
         content=content,
+        base_version=base or console.answers.shop.policy.version,
         note=note,
         problems=_by_line(content, problem) if problem else [],
         problem=problem,
@@ -301,7 +304,7 @@ def _text(request: Request, content: str, *, note: str = "", problem: BadProposa
     )
 
 
-def _by_line(content: str, problem: BadProposal) -> list[tuple[int | None, str]]:
+def _by_line(content: str, problem: PatronError) -> list[tuple[int | None, str]]:
     """Everything that is wrong, with the line on which it stands where that is found."""
     listed: list[tuple[int | None, str]] = []
     for what in problems_of(problem.what):

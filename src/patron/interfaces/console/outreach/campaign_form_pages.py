@@ -36,6 +36,7 @@ from patron.interfaces.http.access.access_control import (
 )
 from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
@@ -43,6 +44,7 @@ from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_LANGUAGE
 from patron.schema.errors import BadCampaign, NoRunYet, PatronError
 from patron.schema.json_texts import parse_json
+from patron.schema.list_pages import MAX_COUNT
 from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import VersionedDrafts
@@ -89,7 +91,7 @@ def new_campaign(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a campaign: the newest, or the one that is to be restored."""
-    return _form(request, fields_of(chosen_version(request, CAMPAIGN, name)) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, CAMPAIGN, name)) | edited(request, CAMPAIGN, name))
 
 
 @router.post("/campaigns")
@@ -100,7 +102,7 @@ def save(request: Request) -> Response:
     try:
         require_free(request, fields, [one.name for one in list_campaigns(shop_of(request))])
         campaign = Campaign.of(content_of(fields), where=fields["name"] or "campaign")
-        save_campaign(context_of(request), campaign)
+        save_campaign(context_of(request), campaign, base=base_of(fields))
     except PatronError as error:
         return _form(request, fields, error=error)
     return after(CAMPAIGN, campaign.name, "saved")
@@ -159,7 +161,20 @@ def _placeholders(fields: Fields) -> dict[str, Any]:
 def sent_fields(request: Request) -> Fields:
     """Fields of the form that was sent."""
     texts, form = form_of(request), request.state.form
-    names = ("name", "of", "goal", "segment", "channel", "topic", "budget", "holdout", "start", "end", "expect")
+    names = (
+        "name",
+        "of",
+        "version",
+        "goal",
+        "segment",
+        "channel",
+        "topic",
+        "budget",
+        "holdout",
+        "start",
+        "end",
+        "expect",
+    )
     fields: Fields = {name: texts.get(name, "").strip() for name in names}
     fields |= {name: [one for one in form.getlist(name) if isinstance(one, str)] for name in ("exclude", "offers")}
     fields |= {"segment_name": texts.get("segment_name", ""), "rule": texts.get("rule", "") or json.dumps(EVERYBODY)}
@@ -219,6 +234,16 @@ def fields_of(content: Mapping[str, Any]) -> Fields:
             "templates": content["template"],
         }
     )
+
+
+def edited(request: Request, drafts: VersionedDrafts[Any], name: str) -> Fields:
+    """Fields that say what a form changes, and which version was the newest when it was opened."""
+    return {"of": name, "version": drafts.saved_in(shop_of(request).store, name).version}
+
+
+def base_of(fields: Mapping[str, Any]) -> int | None:
+    """The version that a form changes: 0 for a new one, None where it does not say."""
+    return bounded_integer(str(fields.get("version", "")), 1, MAX_COUNT) if fields["of"] else 0
 
 
 def require_free(request: Request, fields: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -298,7 +323,7 @@ def form_page(
 
 def _form(request: Request, fields: Fields, *, error: PatronError | None = None, saved_segment: str = "") -> Response:
     shop = shop_of(request)
-    extra = {"of": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
+    extra = {"of": "", "version": "", "segment_name": "", "rule": json.dumps(EVERYBODY)}
     return form_page(
         *(request, CAMPAIGN, fields),
         error=error,

@@ -18,6 +18,7 @@ from patron.answers.outreach.campaign_list import (
 )
 from patron.commands.outreach.campaigns.measure_campaign import measure_campaign
 from patron.commands.outreach.campaigns.plan_campaign import plan_campaign
+from patron.commands.outreach.messages.hold_sending import release_sending, show_sending
 from patron.commands.outreach.messages.preview_message import preview_message
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.interfaces.console.outreach.engagement_pages import (
@@ -32,7 +33,15 @@ from patron.interfaces.console.outreach.engagement_pages import (
     shop_of,
 )
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, needs
+from patron.interfaces.http.access.access_control import (
+    GuardedRoute,
+    actor_of,
+    context_of,
+    form_of,
+    needs,
+    of_whole_shop,
+)
+from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.list_file import fields_of, list_file
 from patron.interfaces.i18n.campaign_texts import CampaignTexts
@@ -131,6 +140,41 @@ def _weeks(first: date, last: date, lines: list[CampaignLine], zone: ZoneInfo) -
         moment = datetime(day.year, day.month, day.day, 12, tzinfo=zone)
         days.append({"day": day, "moment": moment, "is_inside": first <= day <= last, "lines": of_day})
     return [days[at : at + DAYS_OF_WEEK] for at in range(0, len(days), DAYS_OF_WEEK)]
+
+
+@router.get("/sending")
+@needs(Action.READ, Area.CAMPAIGNS)
+def sending(request: Request) -> Response:
+    """Whether sending is held since a restore, and the form that releases it."""
+    require_known(request.query_params, FRAME_PARAMETERS)
+    return _sending_page(request)
+
+
+@router.post("/sending/release")
+@needs(Action.APPROVE, Area.CAMPAIGNS)
+@of_whole_shop
+def release(request: Request) -> Response:
+    """Release sending by saying what was sent since the backup."""
+    form = form_of(request)
+    try:
+        release_sending(
+            context_of(request), sent=form.get("sent", ""), is_nothing_sent=form.get("outcome") == "nothing"
+        )
+    except PatronError as error:
+        return _sending_page(request, error)
+    return RedirectResponse("/sending", 303)
+
+
+def _sending_page(request: Request, error: PatronError | None = None) -> Response:
+    return request.app.state.console.page(
+        request,
+        "outreach/sending.html",
+        here="campaigns",
+        twin="/api/sending",
+        status=status_of(error) if error else 200,
+        state=show_sending(shop_of(request)),
+        error=error,
+    )
 
 
 @router.get("/campaigns/{name}/message/{language}")

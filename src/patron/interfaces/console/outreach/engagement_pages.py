@@ -32,6 +32,7 @@ from patron.schema.common_sentences import RELOAD_PAGE
 from patron.schema.errors import BadRequest, NotFound, PatronError
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.sentences import Sentence
+from patron.storage.outreach.sending_hold import current_hold
 from patron.storage.outreach.versioned_drafts import NO_VERSION, VersionedDrafts
 from patron.storage.shop import Shop
 
@@ -136,6 +137,7 @@ class DraftPages:
             "pending_rows": write.terms(pending.changes, names, rules) if pending and rules else [],
             "unplanned_rows": write.terms(pending.unplanned, names, rules) if pending and rules else [],
             "moment_of": datetime.fromisoformat,
+            "is_sending_held": current_hold(shop_of(request).store) is not None,
             "result": detail.result,
             "may_approve": actor_of(request).may(Action.APPROVE, Area.CAMPAIGNS),
             **life_of(detail.line.state, console, request),

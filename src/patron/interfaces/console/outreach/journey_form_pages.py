@@ -19,6 +19,8 @@ from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.campaign_form_pages import (
     FORMATS,
+    base_of,
+    edited,
     form_page,
     require_free,
     share_of,
@@ -105,7 +107,7 @@ def save_example_segment(request: Request) -> Response:
 @needs(Action.ACT, Area.CAMPAIGNS)
 def edit(request: Request, name: str) -> Response:
     """The form with a version of a journey: the newest, or the one that is to be restored."""
-    return _form(request, fields_of(chosen_version(request, JOURNEY, name)) | {"of": name})
+    return _form(request, fields_of(chosen_version(request, JOURNEY, name)) | edited(request, JOURNEY, name))
 
 
 @router.post("/journeys")
@@ -116,7 +118,7 @@ def save(request: Request) -> Response:
     try:
         require_free(request, fields, [one.name for one in list_journeys(shop_of(request))])
         journey = Journey.of(content_of(fields, steps_of(request, fields)), where=fields["name"] or "journey")
-        save_journey(context_of(request), journey)
+        save_journey(context_of(request), journey, base=base_of(fields))
     except PatronError as error:
         return _form(request, fields, error=error)
     return after(JOURNEY, journey.name, "saved")
@@ -157,7 +159,7 @@ def steps_of(request: Request, fields: Fields) -> list[Any]:
 def sent_fields(request: Request) -> Fields:
     """Fields of the form that was sent."""
     form = form_of(request)
-    names = (*SETTINGS, "of", "holdout", "reenter_after_days", "start", "end", "steps", "exit_on", "kind")
+    names = (*SETTINGS, "of", "version", "holdout", "reenter_after_days", "start", "end", "steps", "exit_on", "kind")
     fields: Fields = {name: form.get(name, "").strip() for name in names}
     return fields | {"trigger": {name: value.strip() for name, value in form.items() if name.startswith("trigger_")}}
 
@@ -248,7 +250,7 @@ def _form(request: Request, fields: Fields, *, error: PatronError | None = None,
     return form_page(
         *(request, JOURNEY, {**fields, "segment": segment, "exclude": ()}),
         error=error,
-        form={"of": "", **fields},
+        form={"of": "", "version": "", **fields},
         trigger=dict.fromkeys(TRIGGER_FIELDS, "")
         | {name.removeprefix("trigger_"): value for name, value in trigger.items()},
         kinds=KINDS,

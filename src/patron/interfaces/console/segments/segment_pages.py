@@ -140,7 +140,8 @@ def save(request: Request) -> Response:
             raise BadSegment(what, where="name", todo=todo)
         content = {"name": name, "folder": form.get("folder", "").strip()}
         content |= {"note": form.get("note", "").strip(), "rule": rule}
-        saved = save_segment(context_of(request), content)
+        version = bounded_integer(form.get("version", ""), 1, MAX_COUNT) if form.get("of") else 0
+        saved = save_segment(context_of(request), content, base=version)
     except PatronError as error:
         return _builder(request, form, error=error)
     return RedirectResponse(f"{path_of(saved.name)}?{urlencode({'done': 'saved'})}", 303)
@@ -187,7 +188,7 @@ def edit(request: Request, name: str) -> Response:
     """The builder with the newest version of a segment."""
     newest = segment_history(_shop(request), name)[0]
     form = {"name": name, "folder": newest.folder, "rule": json.dumps(newest.rule, ensure_ascii=False)}
-    return _builder(request, form | {"of": name})
+    return _builder(request, form | {"of": name, "version": str(newest.version)})
 
 
 @router.post("/segments/{name}/restore")
@@ -255,7 +256,7 @@ def _builder(
         twin="/api/segment-fields",
         status=status_of(error) if error else 200,
         options=builder_options(console, console.words(request), only=rows_of(visible_of(request))),
-        form={name: form.get(name, "") for name in ("name", "folder", "note", "rule", "of")},
+        form={name: form.get(name, "") for name in ("name", "folder", "note", "rule", "of", "version")},
         folders=sorted({line.folder for line in lines if line.folder}),
         counted=counted,
         error=error,

@@ -12,6 +12,7 @@ from patron.commands.outreach.campaigns.save_campaign import save_campaign_conte
 from patron.commands.outreach.journeys.measure_journey import measure_journey
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey_content
+from patron.commands.outreach.messages.hold_sending import hold_sending, release_sending, show_sending
 from patron.commands.outreach.messages.message_reach import message_reach
 from patron.commands.outreach.messages.settle_message import settle_operation
 from patron.interfaces.http.operation_routes import operation_routes
@@ -38,4 +39,7 @@ router = operation_routes(
     versions_operation(JOURNEY),
     *life_operations(JOURNEY),
     settle_operation("journey"),
+    show_sending,
+    hold_sending,
+    release_sending,
 )

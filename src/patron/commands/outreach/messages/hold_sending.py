@@ -1,0 +1,166 @@
+"""Hold sending, and release it once a person says what was sent: after a restore nobody knows what went out since.
+
+`patron restore` holds it. Whoever restores in another way, such as a store on a database server by pg_restore, holds it
+by hand. Messages that were sent are named by their ids, which stand in the outbox, in the store of the workspace that
+was replaced, and as Message-ID in the log of a mail server; they are never sent again.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from patron.engage.message_queue import ID_LENGTH, report_sent
+from patron.govern.access.operations import operation
+from patron.govern.access.request_context import RequestContext
+from patron.schema.access.access_rights import Action, Area, Right
+from patron.schema.access.audit_actions import AuditAction
+from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
+from patron.schema.errors import BadCampaign, BadFile, WorkspaceError
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
+from patron.schema.sentences import Sentence
+from patron.storage.outreach import sending_hold as holds
+from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING
+from patron.storage.shop import Shop
+from patron.storage.workspace.workspace_identity import IDENTITY_FILE
+
+NOT_HELD = Sentence("not_held", "sending is not held")
+NOTHING_TO_RELEASE = Sentence("nothing_to_release", "Messages are sent as planned; there is nothing to release.")
+WHAT_WAS_SENT = Sentence("what_was_sent", "nobody says what was sent since the backup")
+SAY_WHAT_WAS_SENT = Sentence(
+    "say_what_was_sent",
+    "Give the ids of the messages that were sent, or say that nothing was; one of the two.",
+)
+NO_MESSAGE_IDS = Sentence("no_message_ids", "no message id is in it")
+MESSAGE_IDS_ARE = Sentence(
+    "message_ids_are", "They have {length} characters of 0-9 and a-f, such as in the Message-ID of an e-mail."
+)
+ANOTHER_WORKSPACE = Sentence("another_workspace", "is a copy of another workspace")
+NAME_REPLACED = Sentence("name_replaced", "Name the workspace that this one replaces.")
+
+MESSAGE_ID = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{ID_LENGTH}}}(?![0-9a-f])")
+MAX_TEXT_LENGTH = 5_000_000
+SentText = Annotated[
+    str,
+    Field(
+        max_length=MAX_TEXT_LENGTH,
+        description="Ids of messages that were sent since the backup, in any text: a list, files of the outbox,"
+        " the log of a mail server.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class SendingState:
+    """Whether messages are sent, and by what."""
+
+    is_held: bool
+    since: datetime | None
+    """When the backup was made: what was sent from then on is not known; None where sending is not held."""
+    held_at: datetime | None
+    campaigns: tuple[str, ...]
+    """Names of those that are approved or running: they send, or will once it is released."""
+    journeys: tuple[str, ...]
+
+
+@operation(Right(Action.READ, Area.CAMPAIGNS), "GET /api/sending")
+def show_sending(shop: Shop) -> SendingState:
+    """Whether sending is held until somebody says what was sent since a backup, and what would go on."""
+    hold = holds.current_hold(shop.store)
+    campaigns, journeys = (
+        tuple(one.name for one in kind.all_saved_in(shop.store) if one.state in {APPROVED, RUNNING})
+        for kind in (CAMPAIGN, JOURNEY)
+    )
+    if hold is None:
+        return SendingState(is_held=False, since=None, held_at=None, campaigns=campaigns, journeys=journeys)
+    return SendingState(is_held=True, since=hold.since, held_at=hold.held_at, campaigns=campaigns, journeys=journeys)
+
+
+@operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/sending/hold", audit=AuditAction.SENDING_HELD, name_field="by")
+def hold_sending(context: RequestContext) -> SendingState:
+    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released."""
+    with context.shop.store.begin() as connection:
+        holds.hold_sending(connection, context.now, context.now)
+        context.record(connection, AuditAction.SENDING_HELD, {})
+    return show_sending(context.shop)
+
+
+@operation(
+    Right(Action.APPROVE, Area.CAMPAIGNS),
+    "POST /api/sending/release",
+    audit=AuditAction.SENDING_RELEASED,
+    is_of_whole_shop=True,
+    name_field="by",
+)
+def release_sending(context: RequestContext, *, sent: SentText = "", is_nothing_sent: bool = False) -> SendingState:
+    """Release sending by saying what was sent since the backup; those messages are never sent again.
+
+    Raises BadCampaign where it is not held, or nobody says what was sent.
+    """
+    ids = message_ids_in(sent)
+    if sent.strip() and not ids:
+        raise BadCampaign(NO_MESSAGE_IDS, where="sent", todo=MESSAGE_IDS_ARE(length=ID_LENGTH))
+    release_after(context, ids, is_nothing_sent=is_nothing_sent)
+    return show_sending(context.shop)
+
+
+def release_after(context: RequestContext, message_ids: frozenset[str], *, is_nothing_sent: bool) -> None:
+    """Release sending after some messages were sent. Raises BadCampaign as `release_sending`."""
+    with context.shop.store.begin() as connection:
+        hold = holds.sending_hold(connection)
+        if hold is None:
+            raise BadCampaign(NOT_HELD, where="sending", todo=NOTHING_TO_RELEASE)
+        if bool(message_ids) == is_nothing_sent:
+            raise BadCampaign(WHAT_WAS_SENT, where="sent", todo=SAY_WHAT_WAS_SENT)
+        # why at its end: caps must count them, and nobody knows when in that time each was sent
+        report_sent(connection, sorted(message_ids), hold.held_at)
+        holds.release_sending(connection)
+        details = {"since": hold.since.isoformat(), "sent_count": len(message_ids)}
+        context.record(connection, AuditAction.SENDING_RELEASED, details)
+
+
+def message_ids_in(text: str) -> frozenset[str]:
+    """Every message id in a text."""
+    return frozenset(MESSAGE_ID.findall(text))
+
+
+def read_sent_ids(shop: Shop, path: Path) -> frozenset[str]:
+    """Ids of messages that were sent: of a file, the files of a folder, or the workspace that this one replaces.
+
+    Raises BadFile for what cannot be read or names no message, WorkspaceError for another workspace.
+    """
+    is_workspace, todo = (path / IDENTITY_FILE).exists(), MESSAGE_IDS_ARE(length=ID_LENGTH)
+    ids, root = _ids_in_workspace(shop, path) if is_workspace else set[str](), path / "outbox" if is_workspace else path
+    files = [file for file in root.rglob("*") if file.is_file()] if root.is_dir() or is_workspace else [path]
+    try:
+        ids = ids.union(*map(_ids_in_file, files))
+    except OSError as error:
+        raise BadFile(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=todo) from error
+    if not ids:
+        raise BadFile(NO_MESSAGE_IDS, where=str(path), todo=todo)
+    return frozenset(ids)
+
+
+def _ids_in_file(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            yield from MESSAGE_ID.findall(line)
+
+
+def _ids_in_workspace(shop: Shop, folder: Path) -> set[str]:
+    """Messages that a workspace sent, or may have sent."""
+    with closing(Shop.open(folder, upgrade=False)) as other:
+        if other.workspace_id != shop.workspace_id:
+            raise WorkspaceError(ANOTHER_WORKSPACE, where=str(folder), todo=NAME_REPLACED)
+        with other.store.begin() as connection:
+            sent = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.state.in_(MAY_HAVE_ARRIVED))
+            return set(connection.scalars(sent))

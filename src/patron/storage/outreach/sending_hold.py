@@ -1,0 +1,71 @@
+"""Whether sending is held: a restored workspace does not know what was sent since its backup, and sends nothing."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from patron.schema.errors import SendingHeld
+from patron.schema.sentences import Sentence
+from patron.storage.store.store import WORKSPACE, Store, upsert
+
+SENDING_IS_HELD = Sentence(
+    "sending_is_held", "sending is held since {held_at}: what was sent after {since} is not known here"
+)
+RELEASE_SENDING = Sentence(
+    "release_sending",
+    "Say what was sent since then: `patron sending release --sent FILE`, or `--nothing-sent` where nothing was.",
+)
+
+KEY = "sending_hold"
+
+
+@dataclass(frozen=True)
+class SendingHold:
+    """Why nothing is sent."""
+
+    since: datetime
+    """When the backup was made: what was sent from then on is not known."""
+    held_at: datetime
+    """When it was restored."""
+
+
+def sending_hold(connection: sa.Connection) -> SendingHold | None:
+    """The hold on sending, as a transaction sees it; None where messages are sent."""
+    text = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == KEY))
+    return SendingHold(**{name: datetime.fromisoformat(at) for name, at in json.loads(text).items()}) if text else None
+
+
+def hold_sending(connection: sa.Connection, since: datetime, held_at: datetime) -> None:
+    """Hold sending; where it is held already, what was sent is unknown since the earlier time."""
+    earlier = sending_hold(connection)
+    first = min(since, earlier.since) if earlier else since
+    value = json.dumps({"since": first.isoformat(), "held_at": held_at.isoformat()})
+    upsert(connection, WORKSPACE, [{"key": KEY, "value": value}], update=("value",))
+
+
+def release_sending(connection: sa.Connection) -> None:
+    """Let messages be sent again."""
+    connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == KEY))
+
+
+def current_hold(store: Store) -> SendingHold | None:
+    """The hold on sending; None where messages are sent."""
+    with store.begin() as connection:
+        return sending_hold(connection)
+
+
+def held_refusal(store: Store) -> SendingHeld | None:
+    """Why nothing is sent before a person says what was; None where it is not held."""
+    hold = current_hold(store)
+    if hold is None:
+        return None
+    times = {name: f"{at:%Y-%m-%d %H:%M} UTC" for name, at in vars(hold).items()}
+    return SendingHeld(SENDING_IS_HELD(**times), where="sending", todo=RELEASE_SENDING)
+
+
+def require_not_held(store: Store) -> None:
+    """Raise SendingHeld where nothing is sent before a person says what was."""
+    if refusal := held_refusal(store):
+        raise refusal

@@ -88,6 +88,7 @@ class Night:
     faults: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     beside: subprocess.Popen | None = None
+    beside_name: str = ""
     sender: subprocess.Popen | None = None
 
     def goes_on(self) -> bool:
@@ -135,21 +136,27 @@ def command(folder: Path, *args: str, low: bool = False) -> subprocess.Popen:
 
 
 class Server:
-    """`patron serve`, started again after each kill."""
+    """`patron serve`, which can be started again after a kill."""
 
     def __init__(self, night: Night) -> None:
-        self.night, self.process = night, None
+        """Start it."""
+        self.night = night
+        self.process = self._started()
 
     def start(self) -> None:
-        since = time.monotonic()
-        self.process = command(self.night.folder, "serve", "--port", str(self.night.port))
-        while self.night.request("GET", "/health") is None and time.monotonic() - since < PATIENCE_SECONDS:
-            time.sleep(0.05)
-        self.night.restarts.append(time.monotonic() - since)
+        self.process = self._started()
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(PATIENCE_SECONDS)
+
+    def _started(self) -> subprocess.Popen:
+        since = time.monotonic()
+        process = command(self.night.folder, "serve", "--port", str(self.night.port))
+        while self.night.request("GET", "/health") is None and time.monotonic() - since < PATIENCE_SECONDS:
+            time.sleep(0.05)
+        self.night.restarts.append(time.monotonic() - since)
+        return process
 
 
 def post_events(night: Night, key: str, rate: float, first: int, step: int) -> None:
@@ -209,7 +216,7 @@ def work_beside(night: Night, place: Path, world: ShopSimulator, forgettable: It
             ("run", ("--as-of", day.isoformat())),
         ):
             while night.goes_on():
-                night.beside = command(night.folder, name, *args, low=True)
+                night.beside, night.beside_name = command(night.folder, name, *args, low=True), name
                 code = night.beside.wait()
                 if code == 0:
                     night.jobs[name] += 1
@@ -245,7 +252,7 @@ def kill_at_random(night: Night, server: Server, count: int) -> None:
         with suppress(ProcessLookupError):
             if pid and (process is None or process.poll() is None):
                 os.kill(pid, signal.SIGKILL)
-                night.kills[process.args[process.args.index("patron") + 1] if process else victim] += 1
+                night.kills[night.beside_name if victim == "command" else victim] += 1
 
 
 def compaction_of(server: int) -> int | None:
@@ -363,7 +370,6 @@ def main() -> None:
             print(f"{options.customers:,} customers, made in {time.monotonic() - since:.0f} s", flush=True)
             night = Night(folder, free_port(), 0.0, bool(options.kills), random.Random(3))  # noqa: S311 - moments
             server = Server(night)
-            server.start()
             wait_until_idle(server.process.pid)
             night.until = time.monotonic() + 60 * options.minutes
             senders = max(1, round(options.rate / 500))

@@ -6,9 +6,11 @@ the memory of the server before, after, and with `--minutes` each minute in betw
 """
 
 import argparse
+import gzip
 import http.client
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -126,14 +128,22 @@ def click(port: int, cookie: str, addresses: list[tuple[str, str]], clicks: Clic
         try:
             connection.request("GET", path, headers={"Cookie": cookie, "Accept-Encoding": "gzip"})
             answer = connection.getresponse()
-            answer.read()
-            problem = "" if answer.status == 200 else str(answer.status)
+            content = answer.read()
+            problem = "" if answer.status == 200 else f"{answer.status} {words_of(content)}"
         except OSError as error:
             problem = repr(error)
         finally:
             connection.close()
         clicks.add(view, 1000 * (time.perf_counter() - since), problem)
         time.sleep(chance.expovariate(1 / pause))
+
+
+def words_of(page: bytes) -> str:
+    """What a compressed page of a refusal says."""
+    text = re.sub(
+        r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", gzip.decompress(page).decode(), flags=re.DOTALL
+    )
+    return " ".join(text.split())[-400:]
 
 
 def walks(shop: Shop, users: int, length: int) -> list[list[tuple[str, str]]]:

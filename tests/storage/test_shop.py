@@ -2,7 +2,9 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Barrier
 
 import pyarrow as pa
 import pytest
@@ -172,3 +174,16 @@ def test_the_same_time_is_the_same_run_and_purposes_do_not_share_random_numbers(
     assert Run.at(AS_OF) == RUN
     assert Run.at(datetime(2024, 3, 1, 5, tzinfo=UTC)).run_id == "2024-03-01T050000"
     assert RUN.child_seed("decide") == Run.at(AS_OF).child_seed("decide") != RUN.child_seed("predict")
+
+
+def test_as_many_may_read_the_store_at_once_as_the_server_answers(tmp_path):
+    shop, together = Shop.create(tmp_path / "shop"), Barrier(40, timeout=20)
+
+    def read(_number):
+        with shop.store.begin():
+            together.wait()
+        return True
+
+    with ThreadPoolExecutor(40) as threads:
+        assert all(threads.map(read, range(40)))
+    shop.close()

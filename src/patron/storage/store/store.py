@@ -9,10 +9,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from patron.schema.common_sentences import DISK_FULL, RUN_DOCTOR, TRY_IN_A_MOMENT, UPGRADE_PACKAGE
-from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
+from patron.schema.common_sentences import (
+    DISK_FULL,
+    RUN_DOCTOR,
+    TOO_MUCH_AT_ONCE,
+    TRY_IN_A_MOMENT,
+    TRY_IN_A_SECOND,
+    UPGRADE_PACKAGE,
+)
+from patron.schema.errors import NoSpace, Overloaded, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.access import access_tables  # noqa: F401 - their tables are the store's
 from patron.storage.customers import customer_tables  # noqa: F401 - their tables are the store's
@@ -183,6 +191,9 @@ COMMITS = "commit_count"
 COUNT_COMMIT = sa.text(
     f"update workspace set value = cast(value as integer) + 1 where key = '{COMMITS}' returning value"
 )
+KEPT_CONNECTIONS, MAX_CONNECTIONS = 10, 60
+"""Connections that stay open, and those at once: the server answers 40 requests in threads, next to what it does by
+itself, and the collector waits for none of them."""
 AFTERWARDS = "afterwards"
 DAMAGE = ("malformed", "not a database", "disk I/O error")
 """Signs of a file that does not hold what was written."""
@@ -242,7 +253,8 @@ class Store:
         self.url = url
         self.bound = bound
         is_embedded = sa.make_url(url).get_backend_name() == "sqlite"
-        options = {"module": sqlcipher} if is_embedded else {}
+        options: dict[str, Any] = {"module": sqlcipher} if is_embedded else {}
+        options |= {"pool_size": KEPT_CONNECTIONS, "max_overflow": MAX_CONNECTIONS - KEPT_CONNECTIONS}
         # why: a message or a traceback of a failed statement must not show the values of its rows
         self.engine = sa.create_engine(url, hide_parameters=True, **options)
         if is_embedded:
@@ -251,7 +263,10 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Open a transaction that commits at the end of the block. Raises NoSpace on a full disk, WorkspaceError."""
+        """Open a transaction that commits at the end of the block.
+
+        Raises NoSpace on a full disk, Overloaded where too many are open, WorkspaceError.
+        """
         count, afterwards = 0, []
         with self._write_errors():
             with self.engine.begin() as connection:
@@ -275,6 +290,8 @@ class Store:
             if self.file and any(sign in str(error.orig) for sign in DAMAGE):
                 raise damaged_store(self.file, error.orig or error) from error
             raise
+        except PoolTimeout as error:
+            raise Overloaded(TOO_MUCH_AT_ONCE, where="store", todo=TRY_IN_A_SECOND) from error
 
     @staticmethod
     def _change_count(connection: sa.Connection) -> int:

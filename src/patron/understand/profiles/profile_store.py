@@ -101,15 +101,21 @@ def find_profiles(
     store: Store, *, customer_ids: Iterable[str] = (), tokens: Iterable[str] = ()
 ) -> dict[str, TokenProfile]:
     """Profiles by token: of customers with a single token, and of tokens and the devices they own."""
-    column, token_list = PROFILES.c, list(tokens)
-    active = sa.select(column.token, column.content).where(column.generation == profile_state(store).generation)
-    lookups = ((column.own_id, list(customer_ids)), (column.token, token_list), (column.owner, token_list))
+    column, token_list, active = PROFILES.c, list(tokens), profile_state(store).generation
+    found = sa.select(column.token, column.generation, column.content)
+    # why: each by its own index; the key of the table begins with the generation. With "or", or with the generation as
+    # a condition on the others, SQLite looks at every profile
+    lookups = (
+        (found.where(column.generation == active), column.token, token_list),
+        (found, column.own_id, list(customer_ids)),
+        (found, column.owner, token_list),
+    )
     matches: dict[str, TokenProfile] = {}
     with store.begin() as connection:
-        for key, values in lookups:  # why: each by its own index; with "or" SQLite would look at every profile
+        for chosen, key, values in lookups:
             for batch in _batches(values):
-                rows = connection.execute(active.where(key.in_(batch)))
-                matches |= {token: decode(content) for token, content in rows}
+                rows = connection.execute(chosen.where(key.in_(batch)))
+                matches |= {token: decode(content) for token, generation, content in rows if generation == active}
     return dict(sorted(matches.items()))
 
 

@@ -186,6 +186,10 @@ def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_a
         assert "Open the policy in force, and make your change there." in late.text
         assert 'href="/offers/text" target="_blank"' in late.text
         assert "# x" in late.text, "what was typed stays"
+        made_shop.reload_settings()
+        for address in ("/offers/edit", "/offers/text"):
+            opened = httpx.get(f"{server}{address}")
+            assert f'name="base_version" value="{made_shop.policy.version}"' in opened.text
         for changed in ({"budget.amount": "77777"}, {"budget.amount": "lots"}):
             form = {"base_version": version, "offers.0.is_active": "1", **changed}
             late = httpx.post(f"{server}/offers/edit", data=form)

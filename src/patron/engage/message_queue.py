@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.engage.providers.receipts import suppression_of
+from patron.govern.outreach.suppression_list import ALL_TOPICS, UNSUBSCRIBED, suppress
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES, RECEIPTS
@@ -166,7 +168,23 @@ def _settle_reported(connection: sa.Connection, rows: Sequence[Mapping[str, Any]
     settled = {"state": MessageState.SENT, "reason": "", "next_attempt_at": None}
     sent = [{**row, **settled, "sent_at": sent_at[row["message_id"]]} for row in rows if row["message_id"] in sent_at]
     connection.execute(_write_unless_settled(connection, sent), sent)
+    _apply_receipts(connection, sent)
     return [row for row in rows if row["message_id"] not in sent_at]
+
+
+def _apply_receipts(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Suppress the addresses of messages whose receipts came before their rows.
+
+    Soft bounces, of which several suppress, are counted when the next one comes.
+    """
+    message_of = {row["message_id"]: row for row in rows if row["contact"]}
+    chosen = [sa.select(RECEIPTS).where(RECEIPTS.c.message_id.in_(ids)) for ids in _parts(list(message_of))]
+    for receipt in (row for statement in chosen for row in connection.execute(statement).all()):
+        message, is_left = message_of[receipt.message_id], receipt.kind == UNSUBSCRIBED
+        reason = UNSUBSCRIBED if is_left else suppression_of(receipt.kind, is_permanent=receipt.is_permanent)
+        if reason:
+            topic = message["topic"] if is_left else ALL_TOPICS
+            suppress(connection, message["contact"], message["channel"], topic, reason, utc(receipt.occurred_at))
 
 
 def _write_unless_settled(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -29,9 +29,11 @@ from tests.support.shops.campaign_shop import (
 )
 
 from patron.commands.outreach.messages.send_campaign import send_campaign, summary_of
+from patron.commands.outreach.messages.settle_message import settle_message
 from patron.engage import handover_journal
 from patron.engage.channels.channel import Handover, Outcome
 from patron.engage.handover_journal import HandoverJournal, journal_path, read_journal
+from patron.engage.message_queue import message_id_of
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadCampaign, WorkspaceError
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS, SUPPRESSIONS
@@ -50,7 +52,7 @@ ANSWERS = (
 )
 POINTS = {f"k{int(2 * point)}": point for point in (0.5, 6, 9.5, 10.5, 14)}
 BELIEVED_BY_NOBODY = ("missing", "damaged", "held")
-KILL_AFTER = {**POINTS, "over": 2.5, **dict.fromkeys(BELIEVED_BY_NOBODY, 2.5)}
+KILL_AFTER = {**POINTS, "over": 2.5, "elsewhere": 2.5, "settled": 2.5, **dict.fromkeys(BELIEVED_BY_NOBODY, 2.5)}
 KILLED_SENDER = """
 import os, sys
 import patron.run
@@ -191,6 +193,37 @@ def test_a_journal_that_cannot_be_believed_leaves_unknown_what_was_on_its_way_an
         assert again.addresses == in_order(shop, name)[GROUP:]
         assert set(again.addresses).isdisjoint(taken[name])
         assert summary_of(shop, name).unknown_count == GROUP
+
+
+def test_what_a_machine_left_is_as_its_own_journal_says_also_after_another_one_on_the_same_store(killed, tmp_path):
+    shop, taken = killed
+
+    def send_elsewhere(name, channel):
+        path, aside = journal_path(shop.folder, name), tmp_path / name
+        path.rename(aside)  # why: the other machine has a folder of its own
+        send(shop.folder, name, channel)
+        aside.rename(path)
+
+    for name, by_person in (("elsewhere", ()), ("settled", (False, True, False, False))):
+        other, again = ScriptedChannel(), ScriptedChannel()
+        for _ in range(2):
+            send_elsewhere(name, other)
+        order = in_order(shop, name)
+        assert other.addresses == order[GROUP:]
+        rows = rows_of(shop, name)[:GROUP]
+        assert {(row["state"], row["reason"]) for row in rows} == {("unknown", "cut_off")}
+        ids = {one: message_id_of(name, customer_of(shop, Person(one.partition("@")[0])), "file") for one in order}
+        for address, is_sent in zip(order[1:], by_person, strict=False):
+            settle_message(RequestContext.from_name(shop, now=AT), name, ids[address], is_sent=is_sent)
+        send(shop.folder, name, again)
+        states = [(row["state"], row["reason"]) for row in rows_of(shop, name)[:GROUP]]
+        if not by_person:
+            assert again.addresses == order[len(taken[name]) : GROUP]
+            assert states == [("sent", ""), ("waiting", "not_taken"), ("unknown", "cut_off"), *[("sent", "")] * 7]
+        else:  # why: whoever looked it up knows more than a journal
+            assert again.addresses == [one for n, one in enumerate(order[:GROUP]) if n == 1 or n > 2]
+            assert states == [("sent", ""), ("sent", ""), ("sent", "settled"), *[("sent", "")] * 7]
+        assert not journal_path(shop.folder, name).exists()
 
 
 def test_a_journal_holds_no_words_and_a_changed_one_says_nothing(shop, tmp_path, monkeypatch):

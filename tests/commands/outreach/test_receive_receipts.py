@@ -7,10 +7,22 @@ from datetime import UTC, datetime, timedelta, timezone
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests.support.shops import campaign_shop
+from tests.support.shops.campaign_shop import (
+    NAME,
+    Person,
+    ScriptedChannel,
+    add_people,
+    approve,
+    customer_of,
+    with_policy,
+)
 
 from patron.commands.access.manage_keys import create_key
 from patron.commands.outreach.messages.read_bounces import read_bounces
 from patron.commands.outreach.messages.receive_receipts import receive_receipts
+from patron.commands.outreach.messages.send_campaign import send_campaign
+from patron.engage.message_queue import message_id_of, report_sent
 from patron.engage.providers.bounce_messages import read_returned
 from patron.engage.providers.provider_receipts import receipts_of
 from patron.engage.providers.receipts import Receipt
@@ -21,8 +33,9 @@ from patron.govern.outreach.suppression_list import reasons_of
 from patron.govern.outreach.unsubscribe_tokens import Subscription, token_of
 from patron.interfaces.console.screenshots import served
 from patron.schema.errors import BadRequest
-from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS, SUPPRESSIONS
 from patron.storage.shop import SETTINGS_FILE, Shop
+from patron.storage.store.store import WORKSPACE
 
 AT = datetime(2024, 3, 1, 10, tzinfo=UTC)
 NOW = datetime(2024, 3, 20, tzinfo=UTC)
@@ -128,6 +141,55 @@ def test_a_mail_that_no_detector_can_read_does_not_keep_the_others_back(sent_sho
 def test_the_return_path_alone_names_the_message(sent_shop, tmp_path):
     read(sent_shop, tmp_path, dsn("", to=f"bounces+{IDS[2]}@b.shop.example", has_original=False))
     assert receipt_rows(sent_shop) == [(IDS[2], "bounced", True, "5.1.1")]
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_what_became_of_reported_messages_suppresses_once_their_addresses_are_known(shop, is_held):
+    shop = with_policy(shop)
+    kinds = {
+        "bounced": ("bounced", True, "hard_bounce"),
+        "rejected": ("rejected", True, "hard_bounce"),
+        "complained": ("complained", False, "complaint"),
+        "left": ("unsubscribed", False, "unsubscribed"),
+        "full": ("bounced", False, None),
+        "opened": ("opened", False, None),
+        "silent": (None, False, None),
+    }
+    people = [Person(name) for name in kinds]
+    add_people(shop, people)
+    ids = {one.name: message_id_of(NAME, customer_of(shop, one), "file") for one in people}
+    receipts = [
+        Receipt(ids[name], kind, campaign_shop.AT, is_permanent=is_permanent)
+        for name, (kind, is_permanent, _) in kinds.items()
+        if kind
+    ]
+    at = campaign_shop.AT
+    hold = {"key": "sending_hold", "value": json.dumps({"since": str(at), "held_at": str(at)})}
+    counts = []
+    if is_held:  # why: providers go on while a person finds out what was sent
+        with shop.store.begin() as connection:
+            connection.execute(sa.insert(WORKSPACE).values(hold))
+        counts.append(receive_receipts(shop, receipts, now=at))
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == hold["key"]))
+        report_sent(connection, ids.values(), at)
+    if not is_held:
+        counts.append(receive_receipts(shop, [*receipts, Receipt("e" * 32, "complained", at)], now=at))
+    counts.append(receive_receipts(shop, receipts, now=at))
+    assert [(one.recorded, one.repeated, one.unknown) for one in counts] == [(6, 0, int(not is_held)), (0, 6, 0)]
+    channel = ScriptedChannel()
+    for name in (NAME, "next"):
+        approve(shop, people, name=name)
+        send_campaign(RequestContext.from_name(shop, now=at), name, channel=channel)
+    assert sorted(channel.addresses) == sorted(one.address for one in people if kinds[one.name][2] is None)
+    with shop.store.begin() as connection:
+        rows = dict(connection.execute(sa.select(SUPPRESSIONS.c.reason, SUPPRESSIONS.c.topic)).all())
+    assert rows == {"hard_bounce": "", "complaint": "", "unsubscribed": "offers"}
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(SUPPRESSIONS))
+    send_campaign(RequestContext.from_name(shop, now=at), NAME, channel=channel)
+    with shop.store.begin() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(SUPPRESSIONS)) == 0, "once, not each time"
 
 
 def test_soft_bounces_suppress_once_there_are_more_than_allowed(sent_shop):

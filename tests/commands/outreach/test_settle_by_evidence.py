@@ -27,7 +27,7 @@ from patron.engage.providers.receipts import BOUNCED, DEFERRED, Receipt
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.errors import BadCampaign, BadFile
+from patron.schema.errors import BadCampaign, BadFile, NotFound
 from patron.storage.outreach.campaign_tables import SUPPRESSIONS
 
 SETTLED = AuditAction.MESSAGE_SETTLED.value
@@ -208,6 +208,29 @@ def test_who_says_not_sent_of_what_is_proved_to_be_sent_is_refused(unknown, tmp_
     args = ("--message", logged, "--not-sent", "--mail-log", log, "--workspace", shop.folder)
     assert "the message is sent" in run_patron("campaign", "settle", NAME, *args).message
     assert sorted(messages(shop).values()) == [("sent", "")] * 2 + [("unknown", "answer_lost")] * 3
+
+
+def test_who_says_sent_of_what_is_proved_to_be_sent_agrees(unknown, tmp_path):
+    shop, (proved, logged, other, *_) = unknown
+    receive_receipts(shop, [Receipt(proved, BOUNCED, AT, detail="4.2.2")], now=AT)
+    log = tmp_path / "mail.log"
+    log.write_text(arrival(EXIM_ID, logged))
+    for message, options in ((proved, ()), (logged, ("--mail-log", log)), (other, ()), (other, ())):
+        args = ("--message", message, "--sent", *options, "--workspace", shop.folder)
+        assert run_patron("campaign", "settle", NAME, *args).code == 0
+    assert sorted(messages(shop).values()) == sorted(
+        [("sent", "")] * 2 + [("sent", "settled")] + [("unknown", "answer_lost")] * 2
+    )
+    entries = [json.loads(entry.details) for entry in audit_log.entries(shop.store) if entry.action == SETTLED]
+    assert [entry["message_id"] for entry in entries] == [logged, other], "who agrees changes nothing"
+    left = unknown_messages(shop, NAME)[0]
+    for _ in range(2):
+        settle_message(RequestContext.from_name(shop, now=AT), NAME, left, is_sent=False)
+    with pytest.raises(BadCampaign, match="the message is waiting"):
+        settle_message(RequestContext.from_name(shop, now=AT), NAME, left, is_sent=True)
+    for message in (proved, "f" * 32):
+        with pytest.raises((BadCampaign, NotFound)):
+            settle_message(RequestContext.from_name(shop, now=AT), NAME, message, is_sent=False)
 
 
 def test_a_log_that_cannot_be_read_settles_nothing(unknown, tmp_path):

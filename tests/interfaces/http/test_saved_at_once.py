@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -66,7 +67,9 @@ def at_once(server, ask):
 
 def require_one_winner(answers, won):
     assert Counter(answer.status_code for answer in answers) == {won: 1, 409: COUNT - 1}
-    assert all("since you began" in answer.text for answer in answers if answer.status_code == 409)
+    lost = [answer.text for answer in answers if answer.status_code == 409]
+    assert all("since you began" in text or "meanwhile" in text for text in lost)
+    assert not any("version 0" in text for text in lost)
 
 
 @pytest.mark.parametrize("kind", ["campaign", "journey"])
@@ -139,6 +142,21 @@ def test_of_people_who_send_the_same_form_one_wins_and_a_new_name_is_taken_once(
     require_one_winner(changed, 303)
     twin = httpx.get(f"{server}/api{address}/{name}", timeout=60).json()
     assert (twin.get("line") or twin["versions"][0])["version"] == 2
+    for number, answer in enumerate(changed):
+        if answer.status_code == 409:
+            assert f'href="{address}/{quote(name)}/edit" target="_blank"' in answer.text, "what was typed stays open"
+            assert f'value="{number + 100}"' in answer.text
+
+
+def test_a_form_of_what_was_deleted_meanwhile_can_be_saved_as_a_new_one(server):
+    form = {"rule": json.dumps({"all": []}), "name": "deleted meanwhile", "of": "", "folder": "f"}
+    assert httpx.post(f"{server}/segments", data=form).status_code == 303
+    assert httpx.post(f"{server}/segments/deleted meanwhile/delete").status_code == 303
+    lost = httpx.post(f"{server}/segments", data=form | {"of": form["name"], "version": "1"})
+    assert (lost.status_code, "was deleted since you began" in lost.text) == (409, True)
+    assert 'name="of" value=""' in lost.text
+    assert 'target="_blank"' not in lost.text
+    assert httpx.post(f"{server}/segments", data=form).status_code == 303
 
 
 def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_approved(server, made_shop):
@@ -165,6 +183,19 @@ def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_a
         assert (row["content"], row["previous_content"]) == (text, before)
         late = httpx.post(f"{server}/offers/text", data={"content": f"{before}\n# x", "base_version": version})
         assert (late.status_code, "while you edited it" in late.text) == (409, True)
+        assert "Open the policy in force, and make your change there." in late.text
+        assert 'href="/offers/text" target="_blank"' in late.text
+        assert "# x" in late.text, "what was typed stays"
+        made_shop.reload_settings()
+        for address in ("/offers/edit", "/offers/text"):
+            opened = httpx.get(f"{server}{address}")
+            assert f'name="base_version" value="{made_shop.policy.version}"' in opened.text
+        for changed in ({"budget.amount": "77777"}, {"budget.amount": "lots"}):
+            form = {"base_version": version, "offers.0.is_active": "1", **changed}
+            late = httpx.post(f"{server}/offers/edit", data=form)
+            assert f'name="base_version" value="{version}"' in late.text, "sent again, it undoes nothing"
+            assert f'value="{changed["budget.amount"]}"' in late.text
+            assert (late.status_code == 409) == ('href="/offers/edit" target="_blank"' in late.text)
         assert audit_log.log_problem(made_shop) == ""
     finally:
         (made_shop.folder / "policy.toml").write_text(before, "utf-8")

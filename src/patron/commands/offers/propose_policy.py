@@ -27,7 +27,9 @@ POLICY_TOO_LONG = Sentence("policy_too_long", "the policy or the note is too lon
 POLICY_SAME = Sentence("policy_same", "it is the same as the policy in force")
 CHANGE_VALUE = Sentence("change_value", "Change a value.")
 POLICY_CHANGED_MEANWHILE = Sentence("policy_changed_meanwhile", "policy.toml was changed while you edited it")
-CHECK_AND_PROPOSE = Sentence("check_and_propose", "Check the values, and propose them again.")
+OPEN_POLICY_IN_FORCE = Sentence(
+    "open_policy_in_force", "Open the policy in force, and make your change there. Nothing of yours was proposed."
+)
 PROPOSAL_NOT_APPROVED = Sentence("proposal_not_approved", "the proposal {number} was not approved")
 CHOOSE_OTHER_ONE = Sentence("choose_other_one", "Choose another one.")
 PROPOSAL_OWN = Sentence("proposal_own", "{name} made the proposal and cannot approve it")
@@ -59,7 +61,7 @@ def propose_policy(context: RequestContext, content: str, *, note: str = "", bas
     """
     context.shop.reload_settings()
     if base_version and base_version != context.shop.policy.version:
-        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=CHECK_AND_PROPOSE)
+        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=OPEN_POLICY_IN_FORCE)
     if len(content) > MAX_CONTENT_LENGTH or len(note) > MAX_NOTE_LENGTH:
         raise _refusal(POLICY_TOO_LONG, SHORTEN)
     try:
@@ -97,7 +99,7 @@ def propose_changes(
     """
     context.shop.reload_settings()
     if base_version != context.shop.policy.version:
-        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=CHECK_AND_PROPOSE)
+        raise EditConflict(POLICY_CHANGED_MEANWHILE, where=WHERE, todo=OPEN_POLICY_IN_FORCE)
     text = (context.shop.folder / POLICY_FILE).read_text(encoding="utf-8")
     try:
         content = set_values(text, changes)

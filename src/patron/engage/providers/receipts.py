@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.govern.outreach.suppression_list import COMPLAINT, HARD_BOUNCE
+
 DELIVERED = "delivered"
 DEFERRED = "deferred"
 BOUNCED = "bounced"
@@ -33,6 +35,13 @@ class Receipt:
     """Of a bounce: whether the address does not exist."""
     detail: str = ""
     """Status code; no personal data."""
+
+
+def suppression_of(kind: str, *, is_permanent: bool) -> str:
+    """Why an address is sent nothing more after a single receipt; empty where one is not enough."""
+    if kind == COMPLAINED:
+        return COMPLAINT
+    return HARD_BOUNCE if is_permanent and kind in {BOUNCED, REJECTED} else ""
 
 
 def message_id_in(text: str) -> str:

@@ -53,16 +53,23 @@ def settle_cut_off(connection: sa.Connection, workspace: Path, campaign: str, *,
     """Settle messages that a sender left on their way, as its journal says; `unknown` is what it does not say.
 
     What the channel never got goes back to where it was, unless the campaign or journey is over. Whoever calls this is
-    the only sender of it. Raises WorkspaceError.
+    the only sender of it on this machine. Others that share the store have journals of their own: what they have on its
+    way is `unknown` here, until they answer or, once killed, start again. Raises WorkspaceError.
     """
     table = MESSAGES.c
-    left = sa.select(MESSAGES).where(table.campaign == campaign, table.state == MessageState.SENDING)
+    is_left = sa.or_(
+        table.state == MessageState.SENDING,
+        sa.and_(table.state == MessageState.UNKNOWN, table.reason == "cut_off"),  # why: as another machine saw it
+    )
+    left = sa.select(MESSAGES).where(table.campaign == campaign, is_left)
     rows = [dict(row) for row in connection.execute(left.order_by(table.message_id)).mappings()]
     entries = read_journal(workspace, campaign) if rows else {}
     unknown, untaken = list[dict[str, Any]](), list[dict[str, Any]]()
     for row in rows:
         message_id, entry = row["message_id"], entries.get(row["message_id"])
         # why: the time says that the store and the journal are of the same attempt
+        if entry is None and row["state"] == MessageState.UNKNOWN:
+            continue
         if entry is None or entry.marked_at != utc(row["sent_at"]) or (entry.is_taken and entry.answer is None):
             unknown.append({"message_id": message_id, "state": MessageState.UNKNOWN, "reason": "cut_off"})
         elif entry.answer is None:

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from patron.commands.outreach.messages.subscriptions import unsubscribe
 from patron.engage.channels.webhook import webhook_keys
+from patron.engage.message_queue import REPORTED
 from patron.engage.providers.provider_answer import receipts_in
 from patron.engage.providers.provider_description import ProviderDescription
 from patron.engage.providers.provider_receipts import MAX_RECEIPTS, receipts_of
-from patron.engage.providers.receipts import BOUNCED, COMPLAINED, REJECTED, UNSUBSCRIBED, Receipt
+from patron.engage.providers.receipts import BOUNCED, UNSUBSCRIBED, Receipt, suppression_of
 from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
-from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, HARD_BOUNCE, SOFT_BOUNCES, suppress
+from patron.govern.outreach.suppression_list import ALL_TOPICS, SOFT_BOUNCES, suppress
 from patron.govern.outreach.unsubscribe_tokens import Subscription
 from patron.schema.common_sentences import RECEIPT_COUNT, SEND_FEWER
 from patron.schema.errors import BadRequest, ChannelUnavailable
@@ -24,6 +25,7 @@ from patron.schema.outreach.channels import DESCRIBED
 from patron.schema.sentences import Sentence
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
+from patron.storage.outreach.sending_hold import current_hold
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 
@@ -61,7 +63,9 @@ class ReceiptCounts:
 def receive_receipts(shop: Shop, receipts: Iterable[Receipt], *, now: datetime) -> ReceiptCounts:
     """Record receipts, and suppress addresses: hard bounces and complaints at once, soft ones after several.
 
-    A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one.
+    A receipt that names no message that we wrote changes nothing: nobody can silence a customer by a forged one. Those
+    of a message that somebody reports as sent are kept until it is known whose it is, and so are all while sending is
+    held, when nobody has reported any yet.
     """
     rows = list(
         dict.fromkeys(replace(receipt, occurred_at=receipt.occurred_at.astimezone(UTC)) for receipt in receipts)
@@ -116,7 +120,7 @@ def require_signature(shop: Shop, provider: str, headers: Mapping[str, str], bod
 
 
 def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[int, int, int, int]:
-    ids = sorted({receipt.message_id for receipt in receipts})
+    ids, is_held = sorted({receipt.message_id for receipt in receipts}), current_hold(shop.store) is not None
     leaving: list[tuple[Receipt, sa.RowMapping]] = []
     with shop.store.begin() as connection:
         chosen = sa.select(MESSAGES).where(MESSAGES.c.message_id.in_(ids))
@@ -126,12 +130,14 @@ def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[in
             (row.message_id, row.kind, utc(row.occurred_at))
             for row in connection.execute(sa.select(RECEIPTS).where(of.message_id.in_(ids)))
         }
-        ours = [receipt for receipt in receipts if receipt.message_id in messages]
+        reported = {message_id for message_id, kind, _ in known if kind == REPORTED}
+        ours = [one for one in receipts if is_held or one.message_id in messages or one.message_id in reported]
         new = [our for our in ours if (our.message_id, our.kind, our.occurred_at) not in known]
         upsert(connection, RECEIPTS, [vars(one) for one in new])
         suppressed = set()
         for one in new:
-            message = messages[one.message_id]
+            if (message := messages.get(one.message_id)) is None:
+                continue  # why: `message_queue` applies it once the message is written
             reason = _reason(shop, connection, one, message["contact"])
             if reason and message["contact"]:
                 suppress(connection, message["contact"], message["channel"], ALL_TOPICS, reason, now)
@@ -153,12 +159,10 @@ def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[in
 
 def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: str | None) -> str:
     """Why the address of a message is sent nothing more; empty where it is."""
-    if receipt.kind == COMPLAINED:
-        return COMPLAINT
-    if receipt.kind not in {BOUNCED, REJECTED}:
+    if reason := suppression_of(receipt.kind, is_permanent=receipt.is_permanent):
+        return reason
+    if receipt.kind != BOUNCED:
         return ""
-    if receipt.is_permanent:
-        return HARD_BOUNCE
     most, within_days = _soft_bounce_rule(shop)
     since = receipt.occurred_at - timedelta(days=within_days)
     bounced = (
@@ -166,7 +170,7 @@ def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: st
         .select_from(RECEIPTS.join(MESSAGES, MESSAGES.c.message_id == RECEIPTS.c.message_id))
         .where(MESSAGES.c.contact == contact, RECEIPTS.c.kind == BOUNCED, RECEIPTS.c.occurred_at > since)
     )
-    return SOFT_BOUNCES if receipt.kind == BOUNCED and (connection.scalar(bounced) or 0) > most else ""
+    return SOFT_BOUNCES if (connection.scalar(bounced) or 0) > most else ""
 
 
 def _soft_bounce_rule(shop: Shop) -> tuple[int, int]:

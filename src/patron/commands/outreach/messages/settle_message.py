@@ -34,6 +34,7 @@ LIST_UNKNOWN = Sentence("list_unknown", "`patron campaign settle NAME` lists tho
 ONLY_UNKNOWN = Sentence("only_unknown", "Only a message of unknown outcome needs to be settled.")
 MESSAGE_STATE = Sentence("message_state", "the message is {state}")
 
+NOT_SENT = frozenset({MessageState.WAITING, MessageState.SKIPPED, MessageState.FAILED})
 MessageId = Annotated[str, Field(max_length=200)]
 
 
@@ -71,9 +72,10 @@ def settle_operation(word: str) -> Callable[..., Settlement]:
 def settle_message(context: RequestContext, campaign: str, message_id: str, *, is_sent: bool) -> None:
     """Record that a message of unknown outcome was sent, or was not: then it is sent while the campaign goes on.
 
-    A journey's is not sent any more: its customer goes on with the next step.
+    A journey's is not sent any more: its customer goes on with the next step. Where the same is on record, nothing
+    changes: evidence, or somebody else, said so first.
 
-    Raises NotFound, BadCampaign for a message whose outcome is known, or which a receipt proves to have been sent.
+    Raises NotFound, BadCampaign for a message that is on its way, or of which the opposite is known.
     """
     if not is_sent:
         with context.shop.store.begin() as connection:
@@ -88,6 +90,8 @@ def settle_message(context: RequestContext, campaign: str, message_id: str, *, i
             what = NO_MESSAGE(message=message_id)
             todo = LIST_UNKNOWN
             raise NotFound(what, where="--message", todo=todo)
+        if before in ({MessageState.SENT} if is_sent else NOT_SENT):
+            return
         if before != MessageState.UNKNOWN:
             todo = ONLY_UNKNOWN
             raise BadCampaign(MESSAGE_STATE(state=before), where="--message", todo=todo)

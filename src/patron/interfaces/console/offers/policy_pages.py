@@ -272,6 +272,7 @@ def _form(
         values=values,
         problems=problems,
         problem=problem,
+        newest="/offers/edit" if isinstance(problem, EditConflict) else "",
         kinds=KINDS,
         currency=console.answers.shop.settings.shop.currency,
         open_count=open_proposal_count(console.answers.shop),
@@ -299,6 +300,7 @@ def _text(
         note=note,
         problems=_by_line(content, problem) if problem else [],
         problem=problem,
+        newest="/offers/text" if isinstance(problem, EditConflict) else "",
         lines=min(max(content.count("\n") + 2, 12), 40),
         open_count=open_proposal_count(console.answers.shop),
     )

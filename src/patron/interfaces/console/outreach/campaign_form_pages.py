@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -42,7 +43,7 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.common_sentences import NO_LANGUAGE
-from patron.schema.errors import BadCampaign, NoRunYet, PatronError
+from patron.schema.errors import BadCampaign, EditConflict, NoRunYet, PatronError
 from patron.schema.json_texts import parse_json
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.outreach.channels import CHANNELS
@@ -316,6 +317,7 @@ def form_page(
         zone=shop.settings.shop.time_zone,
         currency=shop.settings.shop.currency,
         error=error,
+        newest=f"/{drafts.kind}s/{quote(fields['name'], safe='')}/edit" if isinstance(error, EditConflict) else "",
         **facts,
     )
     return framing(answer)

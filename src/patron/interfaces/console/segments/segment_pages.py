@@ -44,7 +44,7 @@ from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.i18n.rule_texts import Change, RuleTexts
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import ExportedList
-from patron.schema.errors import BadSegment, NoRunYet, PatronError
+from patron.schema.errors import BadSegment, EditConflict, NoRunYet, PatronError
 from patron.schema.json_texts import parse_json
 from patron.schema.list_pages import MAX_COUNT
 from patron.storage.outreach.pending_approvals import pending_approvals
@@ -249,6 +249,9 @@ def _builder(
     if isinstance(error, NoRunYet):
         raise error
     lines = list_segments(console.answers.shop)
+    name = form.get("name", "").strip()
+    is_conflict = isinstance(error, EditConflict)
+    is_deleted = is_conflict and name not in {line.name for line in lines}
     return console.page(
         request,
         "segments/segment_edit.html",
@@ -256,10 +259,12 @@ def _builder(
         twin="/api/segment-fields",
         status=status_of(error) if error else 200,
         options=builder_options(console, console.words(request), only=rows_of(visible_of(request))),
-        form={name: form.get(name, "") for name in ("name", "folder", "note", "rule", "of", "version")},
+        form={key: form.get(key, "") for key in ("name", "folder", "note", "rule", "of", "version")}
+        | ({"of": "", "version": ""} if is_deleted else {}),
         folders=sorted({line.folder for line in lines if line.folder}),
         counted=counted,
         error=error,
+        newest=f"{path_of(name)}/edit" if is_conflict and not is_deleted else "",
     )
 
 

@@ -140,10 +140,8 @@ def click(port: int, cookie: str, addresses: list[tuple[str, str]], clicks: Clic
 
 def words_of(page: bytes) -> str:
     """What a compressed page of a refusal says."""
-    text = re.sub(
-        r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", gzip.decompress(page).decode(), flags=re.DOTALL
-    )
-    return " ".join(text.split())[-400:]
+    _, _, main = gzip.decompress(page).decode().partition("<main")
+    return " ".join(re.sub(r"<[^>]*>", " ", main).split())[:300]
 
 
 def walks(shop: Shop, users: int, length: int) -> list[list[tuple[str, str]]]:

@@ -139,6 +139,10 @@ class WorkspaceBusy(WorkspaceError):
     """Another process is at work in this workspace."""
 
 
+class VersionGone(WorkspaceError):
+    """A version of a table that an erasure has rewritten meanwhile; a newer one says what is left."""
+
+
 class NoSpace(WorkspaceError):
     """The disk is full; nothing was half-written."""
 

@@ -8,6 +8,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.WorkspaceError: 500,
     errors.OlderWorkspace: 500,
     errors.WorkspaceBusy: 409,
+    errors.VersionGone: 503,
     errors.ReadOnlyPast: 409,
     errors.NoSpace: 503,
     errors.InboxDamaged: 500,

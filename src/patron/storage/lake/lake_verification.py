@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 from patron.schema.common_sentences import IS_MISSING, RUN_FIRST
-from patron.schema.errors import LakeDamaged, WorkspaceError
+from patron.schema.errors import LakeDamaged, VersionGone, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
 from patron.schema.tables import EVENTS, TABLES
@@ -304,7 +304,7 @@ def _gone(table: Table, version: int | None, folder: Path) -> WorkspaceError:
     where = str(folder / table.name)
     if version is None:
         return WorkspaceError(TABLE_NO_ROWS, where=where, todo=IMPORT_EVENTS if table == EVENTS else RUN_FIRST)
-    return WorkspaceError(VERSION_GONE(version=version, name=table.name), where=where, todo=NEWER_VERSION)
+    return VersionGone(VERSION_GONE(version=version, name=table.name), where=where, todo=NEWER_VERSION)
 
 
 def _stamp(path: Path | str) -> Stamp:

@@ -2,20 +2,25 @@
 
 import csv
 from datetime import UTC, datetime
+from itertools import count
 
 import httpx
 import pytest
+from workspace_copies import copy_workspace
 
 from patron.answers.customers.customer_filters import CustomerFilters
 from patron.answers.customers.customer_list import CustomerQuery, Range, match_customers
 from patron.answers.segments.saved_segments import count_rule
 from patron.commands.customers.customer_work import delete_note, write_note
+from patron.commands.privacy.forget_lake import delete_old_versions, repin_last_run
 from patron.commands.segments.save_segment import delete_segment, save_segment
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.console.segments.segment_links import segment_rule
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.tables import INTERACTIONS, ORDER_LINES
+from patron.storage.shop import Shop
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 BOSS = Actor("Boss (user 0b055)", rights_of_user([Role.MARKETER], [Grant.EXPORT, Grant.REVEAL]))
@@ -136,3 +141,30 @@ def test_a_cursor_lists_everybody_once_in_the_order_of_the_list(made_shop, order
         assert len(ids) == whole["total_count"] > 60 or order == "at_risk=true"
         wrong = client.get("/api/customers?cursor=bm9uZQ")
         assert (wrong.status_code, wrong.json()["where"]) == (422, "cursor")
+
+
+def test_a_page_that_began_before_an_erasure_reads_what_the_erasure_left(made_shop, tmp_path, monkeypatch):
+    shop, other = Shop.open(copy_workspace(made_shop.folder, tmp_path / "shop")), Shop.open(tmp_path / "shop")
+    people = iter(match_customers(shop, CustomerQuery(is_at_risk=True)).customer_ids(20))
+    of_run, reads = Shop.snapshot, count()
+    erased_at = None
+
+    def snapshot_before_an_erasure(self):
+        found = of_run(self)
+        if self is shop and next(reads) == erased_at:
+            for table in (ORDER_LINES, INTERACTIONS):
+                other.lake.replace(table, other.lake.read(table))
+            repin_last_run(other)
+            delete_old_versions(other)
+        return found
+
+    monkeypatch.setattr(Shop, "snapshot", snapshot_before_an_erasure)
+    with served(shop, BOSS) as url:
+        assert httpx.get(f"{url}/customers/{next(people)}", timeout=60).status_code == 200
+        read_count = next(reads)
+        for erased_at in range(read_count):
+            reads = count()
+            page = httpx.get(f"{url}/customers/{next(people)}", timeout=60)
+            assert page.status_code == 200, page.text.partition("<main")[2][:600]
+    shop.close()
+    other.close()

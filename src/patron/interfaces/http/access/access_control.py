@@ -35,7 +35,7 @@ from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import SIGN_IN_FIRST
-from patron.schema.errors import NotAllowed, NotFound, PatronError
+from patron.schema.errors import LakeDamaged, NotAllowed, NotFound, PatronError, VersionGone
 from patron.schema.sentences import Sentence
 from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.sandbox.sandbox import ASKER, STOPPED_CALLS, Stop
@@ -271,7 +271,13 @@ class GuardedRoute(APIRoute):
         is_once = IDEMPOTENCY_KEY in request.headers and is_for_programs(request.url.path)
         if is_once and takes_key(self.right, request.method):
             return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
-        return await handle(request)
+        try:
+            return await handle(request)
+        except (VersionGone, LakeDamaged):
+            if request.method not in SAFE_METHODS:
+                raise
+            # why: an erasure may have rewritten what was being read, and the last run names the rest now
+            return await handle(request)
 
 
 def _address(scope: Scope) -> str:

@@ -19,10 +19,10 @@ from patron.engage.outbox_offers import SENT, has_offers, hold_back_offers
 from patron.govern.access import audit_log
 from patron.run import require_open, run_loop, stage_view
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
+from patron.storage.offers.proposal_tables import WITHDRAWALS
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
-from patron.storage.store.store import WITHDRAWALS
 from patron_command import run_patron
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace

@@ -20,9 +20,9 @@ from patron.schema.common_sentences import NEEDS_NAME, NO_DECIDING_RUN, ONE_LINE
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.engine import literal
+from patron.storage.offers.proposal_tables import WITHDRAWALS
 from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
 from patron.storage.shop import Shop
-from patron.storage.store.store import WITHDRAWALS
 from patron.storage.workspace.run_files import drop_outbox_files
 
 OFFERS_NOT_IN_OUTBOX = Sentence(

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from patron.schema.tables import ALTERNATIVES, DECISIONS, EXPOSURES, PROPENSITIES
 from patron.storage.models.model_decisions import utc
-from patron.storage.store.store import WITHDRAWALS, Store
+from patron.storage.offers.proposal_tables import WITHDRAWALS
+from patron.storage.store.store import Store
 
 TABLES_OF_DECISIONS = (DECISIONS.name, ALTERNATIVES.name, PROPENSITIES.name, EXPOSURES.name)
 """Tables of the lake that stages read without the rows of withdrawn runs."""

@@ -192,8 +192,7 @@ COUNT_COMMIT = sa.text(
     f"update workspace set value = cast(value as integer) + 1 where key = '{COMMITS}' returning value"
 )
 KEPT_CONNECTIONS, MAX_CONNECTIONS = 10, 60
-"""Connections that stay open, and those at once: the server answers 40 requests in threads, next to what it does by
-itself, and the collector waits for none of them."""
+"""Open for good, and at once: threads of the server answer 40 requests, and the collector waits for none of them."""
 AFTERWARDS = "afterwards"
 DAMAGE = ("malformed", "not a database", "disk I/O error")
 """Signs of a file that does not hold what was written."""
@@ -232,14 +231,6 @@ MODEL_DECISIONS = sa.Table(
     sa.Column("note", sa.Text, nullable=False, comment="reason or note, as written"),
     sa.Column("manifest_sha256", sa.Text, nullable=False, comment="of the manifest that was approved; empty otherwise"),
 )
-WITHDRAWALS = sa.Table(
-    "withdrawals",
-    METADATA,
-    sa.Column("run_id", sa.Text, primary_key=True, comment="whose offers were withdrawn before they were sent"),
-    sa.Column("withdrawn_at", UTC_TIME, nullable=False),
-    sa.Column("withdrawn_by", sa.Text, nullable=False, comment="as written"),
-    sa.Column("reason", sa.Text, nullable=False, comment="as written; empty without one"),
-)
 
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
 """Tables of the store whose rows belong to customers."""
@@ -253,8 +244,8 @@ class Store:
         self.url = url
         self.bound = bound
         is_embedded = sa.make_url(url).get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"module": sqlcipher} if is_embedded else {}
-        options |= {"pool_size": KEPT_CONNECTIONS, "max_overflow": MAX_CONNECTIONS - KEPT_CONNECTIONS}
+        options: dict[str, Any] = {"pool_size": KEPT_CONNECTIONS, "max_overflow": MAX_CONNECTIONS - KEPT_CONNECTIONS}
+        options |= {"module": sqlcipher} if is_embedded else {}
         # why: a message or a traceback of a failed statement must not show the values of its rows
         self.engine = sa.create_engine(url, hide_parameters=True, **options)
         if is_embedded:
@@ -263,10 +254,7 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Open a transaction that commits at the end of the block.
-
-        Raises NoSpace on a full disk, Overloaded where too many are open, WorkspaceError.
-        """
+        """Open a transaction that commits at the end of the block. Raises NoSpace, Overloaded, WorkspaceError."""
         count, afterwards = 0, []
         with self._write_errors():
             with self.engine.begin() as connection:

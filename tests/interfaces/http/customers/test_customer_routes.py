@@ -162,8 +162,8 @@ def test_a_page_that_began_before_an_erasure_reads_what_the_erasure_left(made_sh
     with served(shop, BOSS) as url:
         assert httpx.get(f"{url}/customers/{next(people)}", timeout=60).status_code == 200
         read_count = next(reads)
-        for erased_at in range(read_count):
-            reads = count()
+        for number in range(read_count):
+            erased_at, reads = number, count()
             page = httpx.get(f"{url}/customers/{next(people)}", timeout=60)
             assert page.status_code == 200, page.text.partition("<main")[2][:600]
     shop.close()

@@ -1,9 +1,10 @@
 """A backup older than the last sends, restored: nobody is written to twice, whatever sends."""
 
 import json
+import tarfile
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -189,6 +190,23 @@ def test_files_that_name_nothing_are_refused(restored, tmp_path):
     for name in ("empty", "folder", "missing"):
         with pytest.raises(BadFile, match=r"no message id|cannot be read"):
             read_sent_ids(restored, tmp_path / name)
+
+
+def test_sending_is_unknown_since_the_store_was_copied_not_since_the_lake_was_packed(lost, tmp_path):
+    before = datetime.now(UTC)
+    backup(lost, tmp_path / "now.tar.gz")
+    with tarfile.open(tmp_path / "now.tar.gz") as packed, tarfile.open(tmp_path / "slow.tar.gz", "w:gz") as slow:
+        for member in packed.getmembers():
+            if member.name == "store.db":
+                copied_at = member.mtime
+            else:
+                member.mtime += 3_600
+            slow.addfile(member, packed.extractfile(member))
+    restore(tmp_path / "slow.tar.gz", tmp_path / "slow", now=before + timedelta(days=900))
+    with closing(Shop.open(tmp_path / "slow")) as slow:
+        since = show_sending(slow).since
+        assert abs(since.timestamp() - copied_at) < 1e-3
+        assert since - before < timedelta(minutes=5)
 
 
 def test_who_says_that_nothing_was_sent_goes_on_and_there_is_nothing_to_release_again(restored):

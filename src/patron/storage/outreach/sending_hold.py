@@ -31,21 +31,21 @@ class SendingHold:
     """When it was restored."""
 
 
-def sending_hold(connection: sa.Connection) -> SendingHold | None:
+def read_hold(connection: sa.Connection) -> SendingHold | None:
     """The hold on sending, as a transaction sees it; None where messages are sent."""
     text = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == KEY))
     return SendingHold(**{name: datetime.fromisoformat(at) for name, at in json.loads(text).items()}) if text else None
 
 
-def hold_sending(connection: sa.Connection, since: datetime, held_at: datetime) -> None:
+def write_hold(connection: sa.Connection, since: datetime, held_at: datetime) -> None:
     """Hold sending; where it is held already, what was sent is unknown since the earlier time."""
-    earlier = sending_hold(connection)
+    earlier = read_hold(connection)
     first = min(since, earlier.since) if earlier else since
     value = json.dumps({"since": first.isoformat(), "held_at": held_at.isoformat()})
     upsert(connection, WORKSPACE, [{"key": KEY, "value": value}], update=("value",))
 
 
-def release_sending(connection: sa.Connection) -> None:
+def delete_hold(connection: sa.Connection) -> None:
     """Let messages be sent again."""
     connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == KEY))
 
@@ -53,7 +53,7 @@ def release_sending(connection: sa.Connection) -> None:
 def current_hold(store: Store) -> SendingHold | None:
     """The hold on sending; None where messages are sent."""
     with store.begin() as connection:
-        return sending_hold(connection)
+        return read_hold(connection)
 
 
 def held_refusal(store: Store) -> SendingHeld | None:

@@ -30,7 +30,7 @@ from patron.schema.errors import BadCampaign
 from patron.service.jobs import carry_out
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
-from patron.storage.outreach.sending_hold import hold_sending, release_sending
+from patron.storage.outreach.sending_hold import delete_hold, write_hold
 from patron.storage.runs.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
@@ -311,7 +311,7 @@ def test_who_approves_releases_sending_that_a_restore_held_and_every_page_says_t
     client.post("/campaigns", data=campaign_form(name="held", segment="held of pages"))
     assert client.get("/api/sending").json()["is_held"] is False
     with made_shop.store.begin() as connection:
-        hold_sending(connection, datetime(2026, 3, 1, 4, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+        write_hold(connection, datetime(2026, 3, 1, 4, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
     try:
         assert "nobody said yet what was sent since the backup" in client.get("/").text
         assert 'href="/sending"' in client.get("/campaigns/held").text
@@ -329,7 +329,7 @@ def test_who_approves_releases_sending_that_a_restore_held_and_every_page_says_t
         assert "sending released" in {one.action for one in audit_log.entries(made_shop.store)[-1:]}
     finally:
         with made_shop.store.begin() as connection:
-            release_sending(connection)
+            delete_hold(connection)
 
 
 def test_pages_say_what_changed_since_an_approval_and_another_person_approves_it(client, made_shop):

@@ -89,7 +89,7 @@ def show_sending(shop: Shop) -> SendingState:
 def hold_sending(context: RequestContext) -> SendingState:
     """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released."""
     with context.shop.store.begin() as connection:
-        holds.hold_sending(connection, context.now, context.now)
+        holds.write_hold(connection, context.now, context.now)
         context.record(connection, AuditAction.SENDING_HELD, {})
     return show_sending(context.shop)
 
@@ -116,14 +116,14 @@ def release_sending(context: RequestContext, *, sent: SentText = "", is_nothing_
 def release_after(context: RequestContext, message_ids: frozenset[str], *, is_nothing_sent: bool) -> None:
     """Release sending after some messages were sent. Raises BadCampaign as `release_sending`."""
     with context.shop.store.begin() as connection:
-        hold = holds.sending_hold(connection)
+        hold = holds.read_hold(connection)
         if hold is None:
             raise BadCampaign(NOT_HELD, where="sending", todo=NOTHING_TO_RELEASE)
         if bool(message_ids) == is_nothing_sent:
             raise BadCampaign(WHAT_WAS_SENT, where="sent", todo=SAY_WHAT_WAS_SENT)
         # why at its end: caps must count them, and nobody knows when in that time each was sent
         report_sent(connection, sorted(message_ids), hold.held_at)
-        holds.release_sending(connection)
+        holds.delete_hold(connection)
         details = {"since": hold.since.isoformat(), "sent_count": len(message_ids)}
         context.record(connection, AuditAction.SENDING_RELEASED, details)
 

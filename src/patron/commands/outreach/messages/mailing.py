@@ -18,7 +18,7 @@ from patron.storage.offers.withdrawals import withdrawn_runs
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign, Template
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.outreach.sending_hold import sending_hold
+from patron.storage.outreach.sending_hold import read_hold
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
@@ -115,7 +115,7 @@ class CampaignMailing(Mailing):
         saved = CAMPAIGN.saved(connection, self.name)
         is_same = saved.version == self.version and saved.approval_entry() == self.approval
         is_open = is_same and saved.state in {APPROVED, RUNNING} and at < self.end
-        return is_open and sending_hold(connection) is None
+        return is_open and read_hold(connection) is None
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""

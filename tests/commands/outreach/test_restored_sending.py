@@ -1,7 +1,12 @@
 """A backup older than the last sends, restored: nobody is written to twice, whatever sends."""
 
+import bz2
+import gzip
 import json
+import lzma
+import shutil
 import tarfile
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +32,7 @@ from patron.commands.data.send_webhooks import send_webhooks
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.messages.hold_sending import (
     hold_sending,
+    message_ids_in,
     read_sent_ids,
     release_after,
     release_sending,
@@ -38,7 +44,7 @@ from patron.engage.channels.channel import Outcome
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadCampaign, BadFile, SendingHeld, WorkspaceError
-from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.shop import Shop
 
 PEOPLE = [Person(f"p{n:02d}") for n in range(30)]
@@ -190,6 +196,97 @@ def test_files_that_name_nothing_are_refused(restored, tmp_path):
     for name in ("empty", "folder", "missing"):
         with pytest.raises(BadFile, match=r"no message id|cannot be read"):
             read_sent_ids(restored, tmp_path / name)
+
+
+CUSTOMER, IDS = "c" * 32, ["1" * 32, "2" * 32]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Message-ID: <{IDS[0]}@shop.example>\r\nMessage-ID: <{IDS[1]}@shop.example>\r\n",
+        "".join(f"Mar  1 13:00:00 mx postfix/cleanup[7]: 4XyZ12: message-id=<{one}@a.b>\n" for one in IDS),
+        "".join(f'2026-03-01 13:00:00 1uMk9X-0001AB-2c <= a@b.c H=mx S=9 id={one}@a.b T="x"\n' for one in IDS),
+        "\n".join(json.dumps({"customer_id": CUSTOMER, "message_id": one}) for one in IDS),
+        json.dumps([{"customer_id": CUSTOMER, "message_id": one} for one in IDS], indent=1),
+        json.dumps(json.dumps([{"customer_id": CUSTOMER, "message_id": one} for one in IDS])),
+        "\n".join(IDS),
+        f"  {IDS[0]}\t{IDS[1]}  \r\n",
+        f"\ufeffcustomer_id;message_id\n{CUSTOMER};{IDS[0]}\n{CUSTOMER};{IDS[1]}\n",
+        f'"message_id","name"\r\n"{IDS[0]}","a ""b"", c\nd"\r\n{IDS[1]},x\r\n{CUSTOMER}\r\n'.replace(CUSTOMER, ""),
+        f'customer_id,name,message_id\n{CUSTOMER},"a, b",{IDS[0]}\n{CUSTOMER},b\n{CUSTOMER},b,{IDS[1]}\n',
+        f"message_id\n{IDS[0]}\n{IDS[1]}\n",
+        f"These were sent:\n{IDS[0]}\n\n{IDS[1]}\n",
+    ],
+)
+def test_ids_are_read_where_an_id_of_a_message_stands(text):
+    assert sorted(message_ids_in(text)) == IDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"decision_id,user_id,offer\nd-{CUSTOMER}-TEN,{CUSTOMER},TEN\n",
+        f"customer_id,value\n{CUSTOMER},3\n",
+        f"customer_id\n{CUSTOMER}\n",
+        f'"customer_id"\n{CUSTOMER}\n',
+        f"Customer ID\n{CUSTOMER}\n",
+        json.dumps({"customer_id": CUSTOMER, "customer_ids": [CUSTOMER]}),
+        json.dumps({"customer_ids": [CUSTOMER]}, indent=1),
+        f"Mar  1 13:00:00 mx app[7]: customer {CUSTOMER} order id={CUSTOMER} to=<{CUSTOMER}>",
+        f"sha {CUSTOMER}  file.csv\n{CUSTOMER}  file.csv\n",
+        f"offer-d-{CUSTOMER}-TEN",
+        f"| customer |\n| {CUSTOMER} |",
+        f"<{CUSTOMER}a@shop> <{CUSTOMER}>",
+        f"message_id,customer_id\n,{CUSTOMER}\n",
+    ],
+)
+def test_ids_of_customers_and_digests_are_no_ids_of_messages(text):
+    assert message_ids_in(text) == frozenset()
+
+
+def test_evidence_that_proves_nothing_is_refused(restored, tmp_path):
+    for folder in (restored.folder, restored.folder / "."):
+        with pytest.raises(WorkspaceError, match="is this workspace"):
+            read_sent_ids(restored, folder)
+    copy = shutil.copytree(restored.folder, tmp_path / "copy")
+    with pytest.raises(WorkspaceError, match="is this workspace"):
+        read_sent_ids(restored, copy)
+    with restored.store.begin() as connection:
+        known = frozenset(connection.scalars(sa.select(MESSAGES.c.message_id).where(MESSAGES.c.state == "sent")))
+    with pytest.raises(BadCampaign, match="is known here as sent"):
+        release_after(context(restored), known, is_nothing_sent=False)
+    assert show_sending(restored).is_held
+    release_after(context(restored), known | {"a" * 32}, is_nothing_sent=False)
+    with restored.store.begin() as connection:
+        reported = set(connection.scalars(sa.select(RECEIPTS.c.message_id).where(RECEIPTS.c.kind == "reported")))
+    assert reported == {"a" * 32}
+
+
+def test_what_was_reported_after_an_earlier_restore_is_told_by_the_workspace_it_was_reported_to(restored, tmp_path):
+    release_after(context(restored), frozenset(IDS), is_nothing_sent=False)
+    restore(tmp_path / "b.tar.gz", tmp_path / "third", now=LATER)
+    with closing(Shop.open(tmp_path / "third")) as third:
+        assert read_sent_ids(third, restored.folder) >= set(IDS)
+        release_after(context(third), frozenset(IDS), is_nothing_sent=False)
+        hold_sending(context(third))
+        with pytest.raises(BadCampaign, match="is known here as sent"):
+            release_after(context(third), frozenset(IDS), is_nothing_sent=False)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda text: b"(\xb5/\xfd" + text])
+def test_a_compressed_file_of_a_folder_is_refused_not_skipped(restored, tmp_path, pack):
+    (tmp_path / "mail.log").write_text(f"<{IDS[0]}@shop.example>")
+    (tmp_path / "mail.log.2").write_bytes(pack(f"<{IDS[1]}@shop.example>".encode()))
+    with pytest.raises(BadFile, match=r"mail\.log\.2.*is compressed"):
+        read_sent_ids(restored, tmp_path)
+
+
+def test_an_archive_of_a_folder_is_refused_not_skipped(restored, tmp_path):
+    with zipfile.ZipFile(tmp_path / "outbox.zip", "w") as packed:
+        packed.writestr("a.txt", f"<{IDS[0]}@shop.example>")
+    with pytest.raises(BadFile, match="is compressed"):
+        read_sent_ids(restored, tmp_path)
 
 
 def test_sending_is_unknown_since_the_store_was_copied_not_since_the_lake_was_packed(lost, tmp_path):

@@ -1,22 +1,26 @@
 """Hold sending, and release it once a person says what was sent: after a restore nobody knows what went out since.
 
 `patron restore` holds it. Whoever restores in another way, such as a store on a database server by pg_restore, holds it
-by hand. Messages that were sent are named by their ids, which stand in the outbox, in the store of the workspace that
-was replaced, and as Message-ID in the log of a mail server; they are never sent again.
+by hand. Messages that were sent are named by their ids, which stand in the store of the workspace that was replaced, as
+Message-ID in the log of a mail server, and in an outbox from which nothing is deleted; they are never sent again.
+Where a mail system takes files out of the outbox, its own list says what was sent: the outbox has the rest.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from patron.engage.message_queue import ID_LENGTH, report_sent
+from patron.engage.message_queue import ID_LENGTH, REPORTED, known_as_sent, report_sent
+from patron.engage.providers.mail_log import require_not_compressed
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
@@ -27,7 +31,7 @@ from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
 from patron.schema.sentences import Sentence
 from patron.storage.outreach import sending_hold as holds
 from patron.storage.outreach.campaign_file import CAMPAIGN
-from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.outreach.journey_file import JOURNEY
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING
 from patron.storage.shop import Shop
@@ -42,19 +46,31 @@ SAY_WHAT_WAS_SENT = Sentence(
 )
 NO_MESSAGE_IDS = Sentence("no_message_ids", "no message id is in it")
 MESSAGE_IDS_ARE = Sentence(
-    "message_ids_are", "They have {length} characters of 0-9 and a-f, such as in the Message-ID of an e-mail."
+    "message_ids_are",
+    "Give files of the outbox, the log of a mail server, a CSV file with the column message_id, or a list with an id of"
+    " {length} characters (0-9, a-f) on each line.",
+)
+NOTHING_NEW = Sentence("nothing_new", "every message that is named is known here as sent already")
+NAME_WHAT_WAS_SENT_SINCE = Sentence(
+    "name_what_was_sent_since", "Give what was sent after {since}, or say that nothing was."
 )
 ANOTHER_WORKSPACE = Sentence("another_workspace", "is a copy of another workspace")
+THIS_WORKSPACE = Sentence("this_workspace", "is this workspace itself, or a copy of it")
 NAME_REPLACED = Sentence("name_replaced", "Name the workspace that this one replaces.")
 
-MESSAGE_ID = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{ID_LENGTH}}}(?![0-9a-f])")
+ID = rf"[0-9a-f]{{{ID_LENGTH}}}"
+NAMED_ID = re.compile(rf'(?:<| id=|\bmessage_id\\*"\s*:\s*\\*")({ID})(?=@[\w.-]|\\*")')
+"""In a Message-ID, with or without its brackets as Exim writes it, or in JSON."""
+IDS_ONLY = re.compile(rf"\s*{ID}(?:\s+{ID})*\s*")
+ID_COLUMN = "message_id"
+COLUMN_NAME = re.compile(r'\s*"?[^\W\d][\w -]*"?\s*')
 MAX_TEXT_LENGTH = 5_000_000
 SentText = Annotated[
     str,
     Field(
         max_length=MAX_TEXT_LENGTH,
-        description="Ids of messages that were sent since the backup, in any text: a list, files of the outbox,"
-        " the log of a mail server.",
+        description="Messages that were sent since the backup: files of the outbox, the log of a mail server, CSV with"
+        " the column message_id, or a list with an id on each line.",
     ),
 ]
 
@@ -121,16 +137,36 @@ def release_after(context: RequestContext, message_ids: frozenset[str], *, is_no
             raise BadCampaign(NOT_HELD, where="sending", todo=NOTHING_TO_RELEASE)
         if bool(message_ids) == is_nothing_sent:
             raise BadCampaign(WHAT_WAS_SENT, where="sent", todo=SAY_WHAT_WAS_SENT)
+        new = message_ids - known_as_sent(connection, message_ids)
+        if message_ids and not new:
+            todo = NAME_WHAT_WAS_SENT_SINCE(since=f"{hold.since:%Y-%m-%d %H:%M} UTC")
+            raise BadCampaign(NOTHING_NEW, where="sent", todo=todo)
         # why at its end: caps must count them, and nobody knows when in that time each was sent
-        report_sent(connection, sorted(message_ids), hold.held_at)
+        report_sent(connection, sorted(new), hold.held_at)
         holds.delete_hold(connection)
         details = {"since": hold.since.isoformat(), "sent_count": len(message_ids)}
         context.record(connection, AuditAction.SENDING_RELEASED, details)
 
 
 def message_ids_in(text: str) -> frozenset[str]:
-    """Every message id in a text."""
-    return frozenset(MESSAGE_ID.findall(text))
+    """Ids of messages in a text, where ids of messages stand: those of customers look the same."""
+    return frozenset(_ids_in_lines(iter(text.splitlines())))
+
+
+def _ids_in_lines(lines: Iterator[str]) -> Iterator[str]:
+    first = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
+    delimiter = max(",;\t", key=first.count)
+    columns = [name.strip().strip('"') for name in first.split(delimiter)]
+    if ID_COLUMN in columns:
+        place = columns.index(ID_COLUMN)
+        for row in csv.reader(lines, delimiter=delimiter):
+            yield from re.findall(rf"^\s*<?({ID})(?=@|\s*$)", row[place] if place < len(row) else "")
+        return
+    is_other_column = COLUMN_NAME.fullmatch(first) is not None and IDS_ONLY.fullmatch(first) is None
+    for line in chain([first], lines):
+        yield from NAMED_ID.findall(line)
+        if not is_other_column and IDS_ONLY.fullmatch(line):
+            yield from line.split()
 
 
 def read_sent_ids(shop: Shop, path: Path) -> frozenset[str]:
@@ -143,24 +179,31 @@ def read_sent_ids(shop: Shop, path: Path) -> frozenset[str]:
     files = [file for file in root.rglob("*") if file.is_file()] if root.is_dir() or is_workspace else [path]
     try:
         ids = ids.union(*map(_ids_in_file, files))
-    except OSError as error:
-        raise BadFile(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=todo) from error
+    except (OSError, csv.Error) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise BadFile(FILE_UNREADABLE_CAUSE(cause=cause), where=str(path), todo=todo) from error
     if not ids:
         raise BadFile(NO_MESSAGE_IDS, where=str(path), todo=todo)
     return frozenset(ids)
 
 
 def _ids_in_file(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            yield from MESSAGE_ID.findall(line)
+    with path.open("rb") as start:
+        require_not_compressed(path, start.read(8))
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        yield from _ids_in_lines(file)
 
 
 def _ids_in_workspace(shop: Shop, folder: Path) -> set[str]:
-    """Messages that a workspace sent, or may have sent."""
+    """Messages that a workspace sent, may have sent, or was told of."""
     with closing(Shop.open(folder, upgrade=False)) as other:
         if other.workspace_id != shop.workspace_id:
             raise WorkspaceError(ANOTHER_WORKSPACE, where=str(folder), todo=NAME_REPLACED)
+        hold = holds.current_hold(shop.store)
         with other.store.begin() as connection:
+            # why not by instance or address: a server has many addresses, and who restores by hand keeps the instance
+            if hold and holds.read_hold(connection) == hold:
+                raise WorkspaceError(THIS_WORKSPACE, where=str(folder), todo=NAME_REPLACED)
             sent = sa.select(MESSAGES.c.message_id).where(MESSAGES.c.state.in_(MAY_HAVE_ARRIVED))
-            return set(connection.scalars(sent))
+            reported = sa.select(RECEIPTS.c.message_id).where(RECEIPTS.c.kind == REPORTED)
+            return set(connection.scalars(sent.union(reported)))

@@ -46,8 +46,8 @@ def release(
     sent: Annotated[
         list[Path] | None,
         typer.Option(
-            help="What was sent since the backup: the workspace that this one replaces, its outbox, the log of the mail"
-            " server, or a list of message ids. May be repeated.",
+            help="What was sent since the backup: the workspace that this one replaces, its outbox if nothing deletes"
+            " from it, the log of the mail server, or a list of message ids. May be repeated.",
         ),
     ] = None,
     by: By = "",

@@ -10,6 +10,7 @@ import zipfile
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -109,7 +110,7 @@ def test_a_restored_workspace_hands_over_nothing_and_everybody_says_so(restored)
     assert [type(one) for one in troubles] == [SendingHeld]
     for refuses in (
         lambda: send_webhooks(restored, clock=lambda: LATER),
-        lambda: hold_sending(context(restored)) and send(restored, channel),
+        lambda: hold_sending(context(restored), since=AT) and send(restored, channel),
     ):
         with pytest.raises(SendingHeld):
             refuses()
@@ -117,7 +118,7 @@ def test_a_restored_workspace_hands_over_nothing_and_everybody_says_so(restored)
     assert preview_send(restored, NAME, now=LATER).by_reason == {"due": 20}, "a dry run writes to nobody"
     assert ("sending", "warning") in {(one.check, one.level) for one in doctor(restored.folder)}
     state = show_sending(restored)
-    assert (state.is_held, state.campaigns, state.held_at) == (True, (NAME,), LATER)
+    assert (state.is_held, state.campaigns, state.held_at, state.is_restored) == (True, (NAME,), LATER, True)
     assert state.since <= LATER
 
 
@@ -269,7 +270,7 @@ def test_what_was_reported_after_an_earlier_restore_is_told_by_the_workspace_it_
     with closing(Shop.open(tmp_path / "third")) as third:
         assert read_sent_ids(third, restored.folder) >= set(IDS)
         release_after(context(third), frozenset(IDS), is_nothing_sent=False)
-        hold_sending(context(third))
+        hold_sending(context(third), since=AT)
         with pytest.raises(BadCampaign, match="is known here as sent"):
             release_after(context(third), frozenset(IDS), is_nothing_sent=False)
 
@@ -287,6 +288,18 @@ def test_an_archive_of_a_folder_is_refused_not_skipped(restored, tmp_path):
         packed.writestr("a.txt", f"<{IDS[0]}@shop.example>")
     with pytest.raises(BadFile, match="is compressed"):
         read_sent_ids(restored, tmp_path)
+
+
+def test_who_holds_sending_by_hand_says_since_when_it_is_unknown_what_was_sent(shop):
+    with pytest.raises(BadCampaign, match="has not come yet"):
+        hold_sending(context(shop), since=LATER + timedelta(seconds=1))
+    assert not show_sending(shop).is_held
+    since = AT - timedelta(days=3)
+    state = hold_sending(context(shop), since=since.astimezone(ZoneInfo("Asia/Shanghai")))
+    assert (state.since, state.held_at, state.is_restored) == (since, LATER, False)
+    assert hold_sending(context(shop), since=AT).since == since, "the earlier time stays"
+    with pytest.raises(SendingHeld, match=rf"after {since:%Y-%m-%d %H:%M} UTC is not known"):
+        send_webhooks(shop, clock=lambda: LATER)
 
 
 def test_sending_is_unknown_since_the_store_was_copied_not_since_the_lake_was_packed(lost, tmp_path):
@@ -331,7 +344,7 @@ def test_a_hold_stops_a_sender_that_is_at_work(shop):
 
     def answer(_address, _attempt):
         if len(channel.attempts) == 5:
-            hold_sending(context(shop, AT))
+            hold_sending(context(shop, AT), since=AT)
         return Outcome.SENT
 
     channel = ScriptedChannel(answer)

@@ -33,7 +33,7 @@ from patron.storage.durable_files import (
 )
 from patron.storage.insight.digests import newest_run, settle_digests
 from patron.storage.models import model_registry
-from patron.storage.outreach.sending_hold import write_hold
+from patron.storage.outreach.sending_hold import SendingHold, write_hold
 from patron.storage.shop import Shop
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import commit_count, copy_store, store_key
@@ -240,7 +240,7 @@ def _complete(partial: Path, since: datetime, now: datetime) -> None:
         with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
             drop_outbox_files(connection)
             settle_digests(connection, newest_run(shop.store))
-            write_hold(connection, since, now)
+            write_hold(connection, SendingHold(since, now, is_restored=True))
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, AuditAction.RESTORED, {"instance": shop.identity.instance}, at=now)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from patron.engage.message_queue import ID_LENGTH, REPORTED, known_as_sent, report_sent
 from patron.engage.providers.mail_log import require_not_compressed
@@ -45,6 +45,8 @@ SAY_WHAT_WAS_SENT = Sentence(
     "Give the ids of the messages that were sent, or say that nothing was; one of the two.",
 )
 NO_MESSAGE_IDS = Sentence("no_message_ids", "no message id is in it")
+SINCE_IN_FUTURE = Sentence("since_in_future", "the time since when it is not known what was sent has not come yet")
+ENTER_SINCE = Sentence("enter_since", "Give the time of the backup, or of the last message that is known here.")
 MESSAGE_IDS_ARE = Sentence(
     "message_ids_are",
     "Give files of the outbox, the log of a mail server, a CSV file with the column message_id, or a list with an id of"
@@ -65,6 +67,10 @@ IDS_ONLY = re.compile(rf"\s*{ID}(?:\s+{ID})*\s*")
 ID_COLUMN = "message_id"
 COLUMN_NAME = re.compile(r'\s*"?[^\W\d][\w -]*"?\s*')
 MAX_TEXT_LENGTH = 5_000_000
+SinceTime = Annotated[
+    AwareDatetime,
+    Field(description="Since when it is not known here what was sent, such as when the backup was made."),
+]
 SentText = Annotated[
     str,
     Field(
@@ -81,8 +87,10 @@ class SendingState:
 
     is_held: bool
     since: datetime | None
-    """When the backup was made: what was sent from then on is not known; None where sending is not held."""
+    """Since when it is not known what was sent, such as when the backup was made; None where sending is not held."""
     held_at: datetime | None
+    is_restored: bool
+    """Whether a restore held it; otherwise a person did, or it is not held."""
     campaigns: tuple[str, ...]
     """Names of those that are approved or running: they send, or will once it is released."""
     journeys: tuple[str, ...]
@@ -97,16 +105,23 @@ def show_sending(shop: Shop) -> SendingState:
         for kind in (CAMPAIGN, JOURNEY)
     )
     if hold is None:
-        return SendingState(is_held=False, since=None, held_at=None, campaigns=campaigns, journeys=journeys)
-    return SendingState(is_held=True, since=hold.since, held_at=hold.held_at, campaigns=campaigns, journeys=journeys)
+        return SendingState(
+            is_held=False, since=None, held_at=None, is_restored=False, campaigns=campaigns, journeys=journeys
+        )
+    return SendingState(is_held=True, **vars(hold), campaigns=campaigns, journeys=journeys)
 
 
 @operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/sending/hold", audit=AuditAction.SENDING_HELD, name_field="by")
-def hold_sending(context: RequestContext) -> SendingState:
-    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released."""
+def hold_sending(context: RequestContext, *, since: SinceTime) -> SendingState:
+    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released.
+
+    Raises BadCampaign for a time to come.
+    """
+    if since > context.now:
+        raise BadCampaign(SINCE_IN_FUTURE, where="since", todo=ENTER_SINCE)
     with context.shop.store.begin() as connection:
-        holds.write_hold(connection, context.now, context.now)
-        context.record(connection, AuditAction.SENDING_HELD, {})
+        holds.write_hold(connection, holds.SendingHold(since, context.now, is_restored=False))
+        context.record(connection, AuditAction.SENDING_HELD, {"since": since.isoformat()})
     return show_sending(context.shop)
 
 

@@ -6,6 +6,7 @@ import json
 import lzma
 import shutil
 import tarfile
+import time
 import zipfile
 from contextlib import closing
 from dataclasses import replace
@@ -244,6 +245,22 @@ def test_ids_are_read_where_an_id_of_a_message_stands(text):
 )
 def test_ids_of_customers_and_digests_are_no_ids_of_messages(text):
     assert message_ids_in(text) == frozenset()
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 3_000_000 + "!", " " * 3_000_000 + "!", 'message_id"' * 300_000])
+def test_a_long_text_that_names_nothing_is_read_at_once(text):
+    started = time.monotonic()
+    assert message_ids_in(text) == frozenset()
+    assert time.monotonic() - started < 5
+
+
+def test_a_table_that_cannot_be_read_is_refused(restored, tmp_path):
+    text = f'message_id,name\n{IDS[0]},"{"a" * 200_000}'
+    (tmp_path / "sent.csv").write_text(text)
+    with pytest.raises(BadFile, match=r"sent\.csv.*cannot be read"):
+        read_sent_ids(restored, tmp_path / "sent.csv")
+    with pytest.raises(BadFile, match="cannot be read"):
+        release_sending(context(restored), sent=text)
 
 
 def test_evidence_that_proves_nothing_is_refused(restored, tmp_path):

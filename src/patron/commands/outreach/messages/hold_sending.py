@@ -65,7 +65,7 @@ NAMED_ID = re.compile(rf'(?:<| id=|\bmessage_id\\*"\s*:\s*\\*")({ID})(?=@[\w.-]|
 """In a Message-ID, with or without its brackets as Exim writes it, or in JSON."""
 IDS_ONLY = re.compile(rf"\s*{ID}(?:\s+{ID})*\s*")
 ID_COLUMN = "message_id"
-COLUMN_NAME = re.compile(r'\s*"?[^\W\d][\w -]*"?\s*')
+COLUMN_NAME, MAX_NAME_LENGTH = re.compile(r'"?[^\W\d][\w -]*"?'), 100
 MAX_TEXT_LENGTH = 5_000_000
 SinceTime = Annotated[
     AwareDatetime,
@@ -164,8 +164,15 @@ def release_after(context: RequestContext, message_ids: frozenset[str], *, is_no
 
 
 def message_ids_in(text: str) -> frozenset[str]:
-    """Ids of messages in a text, where ids of messages stand: those of customers look the same."""
-    return frozenset(_ids_in_lines(iter(text.splitlines())))
+    """Ids of messages in a text, where ids of messages stand: those of customers look the same.
+
+    Raises BadFile for CSV that cannot be read.
+    """
+    try:
+        return frozenset(_ids_in_lines(iter(text.splitlines(keepends=True))))
+    except csv.Error as error:
+        todo = MESSAGE_IDS_ARE(length=ID_LENGTH)
+        raise BadFile(FILE_UNREADABLE_CAUSE(cause=error), where="sent", todo=todo) from error
 
 
 def _ids_in_lines(lines: Iterator[str]) -> Iterator[str]:
@@ -177,7 +184,9 @@ def _ids_in_lines(lines: Iterator[str]) -> Iterator[str]:
         for row in csv.reader(lines, delimiter=delimiter):
             yield from re.findall(rf"^\s*<?({ID})(?=@|\s*$)", row[place] if place < len(row) else "")
         return
-    is_other_column = COLUMN_NAME.fullmatch(first) is not None and IDS_ONLY.fullmatch(first) is None
+    is_other_column = (
+        COLUMN_NAME.fullmatch(first.strip()[:MAX_NAME_LENGTH]) is not None and IDS_ONLY.fullmatch(first) is None
+    )
     for line in chain([first], lines):
         yield from NAMED_ID.findall(line)
         if not is_other_column and IDS_ONLY.fullmatch(line):

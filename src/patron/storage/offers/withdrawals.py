@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from patron.schema.tables import ALTERNATIVES, DECISIONS, EXPOSURES, PROPENSITIES
 from patron.storage.models.model_decisions import utc
 from patron.storage.store.store import WITHDRAWALS, Store
+from patron.storage.workspace.run_files import held_runs
 
 TABLES_OF_DECISIONS = (DECISIONS.name, ALTERNATIVES.name, PROPENSITIES.name, EXPOSURES.name)
 """Tables of the lake that stages read without the rows of withdrawn runs."""
@@ -43,3 +44,8 @@ def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str
     return tuple(
         withdrawal.run_id for withdrawal in withdrawals(store) if before is None or withdrawal.withdrawn_at < before
     )
+
+
+def undelivered_runs(store: Store) -> tuple[str, ...]:
+    """Runs whose decisions reached nobody: withdrawn ones, and those that ended while sending was held."""
+    return (*withdrawn_runs(store), *held_runs(store))

@@ -113,7 +113,7 @@ def show_sending(shop: Shop) -> SendingState:
 
 @operation(Right(Action.ACT, Area.CAMPAIGNS), "POST /api/sending/hold", audit=AuditAction.SENDING_HELD, name_field="by")
 def hold_sending(context: RequestContext, *, since: SinceTime) -> SendingState:
-    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released.
+    """Hold sending: campaigns, journeys, audiences, digests, webhooks and runs hand over nothing until it is released.
 
     Raises BadCampaign for a time to come.
     """

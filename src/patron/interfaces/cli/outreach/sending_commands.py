@@ -38,7 +38,7 @@ def hold(
     *,
     json: AsJson = False,
 ) -> None:
-    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released.
+    """Hold sending: campaigns, journeys, audiences, digests, webhooks and runs hand over nothing until it is released.
 
     `patron restore` does it by itself. Hold it by hand after you restored a store on a database server.
 

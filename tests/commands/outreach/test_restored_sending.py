@@ -42,6 +42,7 @@ from patron.commands.outreach.messages.hold_sending import (
 )
 from patron.commands.outreach.messages.send_campaign import preview_send, send_campaign
 from patron.commands.outreach.messages.send_due_campaigns import send_due_campaigns
+from patron.commands.segments.save_segment import save_segment
 from patron.engage.channels.channel import Outcome
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
@@ -396,3 +397,39 @@ def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_a
         assert (after.taken, journey_shop.message_states(again)) == ([], [("sent", "")] * 6)
         assert {state for state, _, _ in journey_shop.standing(again)} == {"finished"}
     assert messages(shop, "abandoned cart")
+
+
+def test_a_journey_of_a_segment_sends_nothing_again_after_the_runs_that_were_lost_are_repeated(shop, tmp_path):
+    shop = with_policy(shop)
+    people = PEOPLE[:4]
+    add_people(shop, people)
+    day = timedelta(days=1)
+    rule = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
+    save_segment(RequestContext.from_name(shop, "Ann", now=START - HOUR), {"name": "leaving", "rule": rule})
+    journey_shop.finish_run(shop, START, people)
+    journey_shop.start(shop, journey(trigger={"enters": "leaving"}), START + HOUR)
+    backup(shop, tmp_path / "b.tar.gz")
+    before = ScriptedChannel()
+    journey_shop.finish_run(shop, START + day, people, members=people[:2])
+    for hours in (1, 3):
+        journey_shop.advance(shop, START + day + hours * HOUR, before)
+    assert len(before.taken) == 2
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=START + day + 9 * HOUR)
+    sent = "\n".join(one.message_id for one in before.taken)
+    with closing(Shop.open(tmp_path / "again")) as again:
+        missing = f"run --as-of {(START + day).astimezone(ZoneInfo(again.settings.shop.time_zone)):%Y-%m-%dT%H:%M}"
+        ann = context(again, START + day + 9 * HOUR)
+        with pytest.raises(BadCampaign, match="starts by runs") as refused:
+            release_sending(ann, sent=sent)
+        assert missing in str(refused.value)
+        assert show_sending(again).is_held
+        journey_shop.step(again, "paused", at=ann.now)
+        assert not release_sending(ann, sent=sent).is_held
+        hold_sending(ann, since=START + 2 * HOUR)
+        journey_shop.step(again, "resumed", at=ann.now)
+        journey_shop.finish_run(again, START + day, people, members=people[:2])
+        release_sending(ann, sent=f"{sent}\n{'e' * 32}")
+        after = ScriptedChannel()
+        for hours in (10, 12):
+            journey_shop.advance(again, START + day + hours * HOUR, after)
+        assert (after.taken, journey_shop.message_states(again)) == ([], [("sent", "")] * 2)

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from pydantic import AwareDatetime, Field
@@ -29,12 +30,14 @@ from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadCampaign, BadFile, WorkspaceError
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
 from patron.schema.sentences import Sentence
+from patron.storage.models.model_decisions import utc
 from patron.storage.outreach import sending_hold as holds
 from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
-from patron.storage.outreach.journey_file import JOURNEY
+from patron.storage.outreach.journey_file import JOURNEY, SegmentTrigger
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING
 from patron.storage.shop import Shop
+from patron.storage.store.store import RUNS
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE
 
 NOT_HELD = Sentence("not_held", "sending is not held")
@@ -57,6 +60,16 @@ NAME_WHAT_WAS_SENT_SINCE = Sentence(
     "name_what_was_sent_since", "Give what was sent after {since}, or say that nothing was."
 )
 ANOTHER_WORKSPACE = Sentence("another_workspace", "is a copy of another workspace")
+RUN_IS_MISSING = Sentence(
+    "run_is_missing",
+    "the journey {name!r} starts by runs, and no run since the backup is here: whom a later one finds gets its messages"
+    " again",
+)
+REPEAT_RUNS = Sentence(
+    "repeat_runs",
+    "Repeat the runs that ended since the backup first, the oldest first, each with the cutoff that it had, such as"
+    " `patron run --as-of {cutoff}`; or pause the journey until the next run is done.",
+)
 THIS_WORKSPACE = Sentence("this_workspace", "is this workspace itself, or a copy of it")
 NAME_REPLACED = Sentence("name_replaced", "Name the workspace that this one replaces.")
 
@@ -156,11 +169,28 @@ def release_after(context: RequestContext, message_ids: frozenset[str], *, is_no
         if message_ids and not new:
             todo = NAME_WHAT_WAS_SENT_SINCE(since=f"{hold.since:%Y-%m-%d %H:%M} UTC")
             raise BadCampaign(NOTHING_NEW, where="sent", todo=todo)
+        if new:
+            _require_runs(context.shop, connection, hold)
         # why at its end: caps must count them, and nobody knows when in that time each was sent
         report_sent(connection, sorted(new), hold.held_at)
         holds.delete_hold(connection)
         details = {"since": hold.since.isoformat(), "sent_count": len(message_ids)}
         context.record(connection, AuditAction.SENDING_RELEASED, details)
+
+
+def _require_runs(shop: Shop, connection: sa.Connection, hold: holds.SendingHold) -> None:
+    """Raise BadCampaign where a run may be missing whose cutoff is in the ids of a journey's messages."""
+    saved = [one for one in JOURNEY.all_saved(connection) if one.state in {APPROVED, RUNNING}]
+    names = [one.name for one in saved if isinstance(one.content.trigger, SegmentTrigger)]
+    run, since, until = RUNS.c, hold.since.astimezone(UTC), hold.held_at.astimezone(UTC)
+    last = connection.scalar(sa.select(sa.func.max(run.as_of)).where(run.finished_at <= since))
+    if not names or last is None:
+        return
+    next_cutoff = utc(last).astimezone(ZoneInfo(shop.settings.shop.time_zone)) + timedelta(days=1)
+    is_repeated = sa.exists().where(run.finished_at > since, run.as_of <= until)
+    if next_cutoff <= until and not connection.scalar(sa.select(is_repeated)):
+        todo = REPEAT_RUNS(cutoff=f"{next_cutoff:%Y-%m-%dT%H:%M}")
+        raise BadCampaign(RUN_IS_MISSING(name=names[0]), where="journeys", todo=todo)
 
 
 def message_ids_in(text: str) -> frozenset[str]:

@@ -28,9 +28,11 @@ from tests.support.shops.campaign_shop import (
 )
 from tests.support.shops.journey_shop import HOUR, START, happen, journey
 
+from patron.collect.inbox.compaction import load_inbox
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.doctor import doctor
 from patron.commands.data.send_webhooks import send_webhooks
+from patron.commands.outreach.journeys import advance_journeys as journeys
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.messages.hold_sending import (
     hold_sending,
@@ -370,7 +372,7 @@ def test_a_hold_stops_a_sender_that_is_at_work(shop):
     assert len(channel.taken) == 10, "those that were marked"
 
 
-def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_again(shop, tmp_path):
+def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_again(shop, tmp_path, monkeypatch):
     shop = with_policy(shop)
     people = PEOPLE[:6]
     add_people(shop, people)
@@ -385,11 +387,15 @@ def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_a
     assert len(before.taken) == 6
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=START + 2 * HOUR)
     after = ScriptedChannel()
+    moved = []
+    monkeypatch.setattr(journeys, "load_inbox", lambda one: moved.append(one) or load_inbox(one))
     with closing(Shop.open(tmp_path / "again")) as again:
-        for _ in range(2):
+        for _ in range(3):
+            moved.clear()
             due_at, troubles = advance_journeys(again, clock=lambda: START + 2 * HOUR, channel=lambda _name: after)
             assert [type(one) for one in troubles] == [SendingHeld]
             assert due_at is not None
+        assert moved == [], "a message that waits for a person moves the inbox in no round"
         release_sending(context(again), sent=" ".join(one.message_id for one in before.taken))
         happen(again, *((person.name, "Product Added", START + HOUR / 2) for person in people[4:]))
         for hours in (2, 3):

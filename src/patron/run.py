@@ -51,7 +51,14 @@ from patron.storage.runs.runs import FactsOrigin, Run
 from patron.storage.runs.stage_view import VAULT, StageView
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
-from patron.storage.workspace.run_files import FILES, drop_outbox_files, files_of_run, outbox_digests
+from patron.storage.workspace.run_files import (
+    FILES,
+    HELD,
+    drop_outbox_files,
+    files_of_run,
+    forget_held_run,
+    outbox_digests,
+)
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
@@ -266,6 +273,7 @@ def clear_offers(shop: Shop, run: Run) -> None:
     """
     with shop.store.begin() as connection:
         drop_outbox_files(connection, run_id=run.run_id, pattern=OFFERS)
+        forget_held_run(connection, run.run_id)
     remove_offers(shop.folder / "outbox" / run.run_id)
 
 
@@ -314,6 +322,7 @@ def _write_run_row(
             "facts": asdict(finished.facts),
             MISSING: as_summary(finished.missing_forecasts),
             FILES: files_of_run(shop.folder, shop.settings, shop.policy, run.run_id),
+            HELD: not finished.outbox.files,
         },
     }
     with shop.store.begin() as connection:

@@ -5,11 +5,13 @@ from itertools import count
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from patron import decide
 from patron.commands.offers.withdraw_offers import withdraw_offers
+from patron.commands.outreach.messages.mailing import period_allowance
 from patron.decide.budget_period import remaining
 from patron.decide.decision_rows import decision_rows
 from patron.decide.selection import Evidence, select_offers
@@ -22,6 +24,8 @@ from patron.storage.offers.budget_period import budget_period
 from patron.storage.runs.runs import Run
 from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop
+from patron.storage.store.store import RUNS
+from patron.storage.workspace.run_files import HELD
 
 YEARS = count(2001)
 """Every example plays in a year of its own."""
@@ -163,3 +167,29 @@ def test_another_run_gets_what_is_left_and_all_of_it_once_the_first_is_withdrawn
     assert left(Run.at(year.first + timedelta(days=31))).budget_cents == 3_000
     withdraw_offers(empty_shop, first.run_id, name="Ann", now=later.as_of)
     assert left(later).budget_cents == 3_000
+
+
+def test_a_run_that_ended_while_sending_was_held_spends_nothing_until_it_is_repeated(empty_shop, policy, candidates):
+    year = Year(empty_shop, policy, candidates)
+    year.run(0, "")
+    first, later = Run.at(year.first), Run.at(year.first + timedelta(days=1))
+    (year.folder(first) / "offers_file.csv").unlink()
+    row = {"run_id": first.run_id, "as_of": first.as_of, "finished_at": first.as_of, "seconds": 0.0, "seed": 0}
+    row |= {"policy_version": "", "table_versions": {}, "summary": {HELD: True}}
+    with empty_shop.store.begin() as connection:
+        connection.execute(sa.insert(RUNS).values(row))
+
+    def left_cents():
+        return (
+            remaining(stage_view(empty_shop, decide, run=later)).budget_cents,
+            period_allowance(empty_shop, later.as_of, 3_000.0).budget_cents,
+        )
+
+    assert left_cents() == (3_000, 3_000)
+    assert remaining(stage_view(empty_shop, decide, run=first)).budget_cents == 3_000
+    year.run(0, "late")
+    spent = 3_000 - left_cents()[0]
+    assert spent > 1_000, "who repeats it may hand it over"
+    assert left_cents() == pytest.approx((3_000 - spent, 3_000 - spent))
+    with empty_shop.store.begin() as connection:
+        connection.execute(sa.delete(RUNS))

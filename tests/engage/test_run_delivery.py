@@ -14,7 +14,7 @@ from patron.govern.vault import Vault
 from patron.run import stage_view
 from patron.schema.errors import SettingsError
 from patron.schema.tables import BY_NAME
-from patron.storage.outreach.sending_hold import hold_sending, release_sending
+from patron.storage.outreach.sending_hold import SendingHold, delete_hold, write_hold
 from patron.storage.runs.runs import Run
 from patron.storage.shop import SETTINGS_FILE, Shop
 
@@ -129,12 +129,12 @@ def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
 
 def test_a_run_hands_over_nothing_while_sending_is_held_and_does_when_it_is_repeated(shop):
     with shop.store.begin() as connection:
-        hold_sending(connection, AS_OF, AS_OF)
+        write_hold(connection, SendingHold(AS_OF, AS_OF, is_restored=True))
     done = deliver(stage_view(shop, engage, run=RUN))
     assert (done.outbox.offer_count, done.outbox.recommended_customer_count, done.outbox.files) == (0, 0, ())
     assert (done.events.num_rows, list(shop.folder.glob("outbox/**/*.csv"))) == (0, [])
     with shop.store.begin() as connection:
-        release_sending(connection)
+        delete_hold(connection)
     assert deliver(stage_view(shop, engage, run=RUN)).outbox.offer_count == 2
 
 

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from tests.support.mail_server import mail_server
 from tests.support.shops.campaign_shop import NAME, Person, add_people, approve, with_mail_server, with_policy
 
+from patron.commands.outreach.messages.hold_sending import hold_sending, release_sending
 from patron.commands.outreach.messages.send_campaign import summary_of
+from patron.govern.access.request_context import RequestContext
 from patron.service.campaign_sender import CampaignSender
 from patron.storage.outreach.campaign_file import CAMPAIGN
 
@@ -54,3 +56,15 @@ def test_a_server_that_ends_leaves_no_message_of_unknown_outcome(shop):
         summary = summary_of(shop, NAME)
     assert (summary.unknown_count, summary.state) == (0, "running")
     assert summary.sent_count == len(server.messages) < len(people)
+
+
+def test_no_process_is_started_while_sending_is_held_and_one_is_once_it_is_released(shop):
+    shop, people = with_policy(shop), [Person("ann")]
+    ann = RequestContext.from_name(shop, "Ann", now=NOW)
+    add_people(shop, people)
+    approve(shop, people, **window(-DAY, DAY))
+    sender = CampaignSender(shop, lambda: NOW)
+    hold_sending(ann, since=NOW)
+    assert not any(sender.is_due(NOW + timedelta(minutes=minutes)) for minutes in range(3))
+    release_sending(ann, is_nothing_sent=True)
+    assert sender.is_due(NOW)

@@ -28,7 +28,8 @@ def remaining(view: StageView) -> Remaining:
     """What is left for this run of its period's budget.
 
     Every other run of the period counts, whether its cutoff is earlier or later and whether it finished: its offers may
-    have gone out. A withdrawn run does not, and a run that is run again replaces its own decisions.
+    have gone out. A withdrawn run and one that ended while sending was held do not, and a run that is run again
+    replaces its own decisions.
     """
     policy, run = view.policy, view.run
     period = budget_period(run.as_of, policy.budget.period, view.settings.shop.time_zone)

@@ -155,6 +155,18 @@ def report_sent(connection: sa.Connection, message_ids: Iterable[str], at: datet
     upsert(connection, RECEIPTS, [{"message_id": message_id, **receipt} for message_id in message_ids])
 
 
+def known_as_sent(connection: sa.Connection, message_ids: Iterable[str]) -> set[str]:
+    """Those of some messages that are on record as sent, or were reported so."""
+    known = set[str]()
+    for some in _parts(sorted(message_ids)):
+        sent = sa.select(MESSAGES.c.message_id).where(
+            MESSAGES.c.message_id.in_(some), MESSAGES.c.state == MessageState.SENT
+        )
+        reported = sa.select(RECEIPTS.c.message_id).where(RECEIPTS.c.message_id.in_(some), RECEIPTS.c.kind == REPORTED)
+        known |= set(connection.scalars(sent.union(reported)))
+    return known
+
+
 def _settle_reported(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Write messages as `sent` that somebody reported as sent; return the rows of the others."""
     sent_at = dict[str, datetime]()

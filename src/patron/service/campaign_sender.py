@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from patron.service.due_process import DueProcess
 from patron.storage.outreach.approved_terms import approved_zone
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.outreach.sending_hold import current_hold
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 
 MAX_WAIT = timedelta(minutes=15)
@@ -27,7 +28,9 @@ class CampaignSender(DueProcess):
     """When the sender has something to do again; None before it ran."""
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a campaign has something to do: to send, to end, or receipts that come after its end."""
+        """Whether a campaign has something to do: to send, to end, or receipts that come after it; none while held."""
+        if current_hold(self.shop.store):
+            return False
         saved = CAMPAIGN.all_saved_in(self.shop.store)
         live = [one for one in saved if _is_live(one, now, approved_zone(self.shop, one))]
         signature = tuple((one.name, one.steps[-1].entry) for one in live)

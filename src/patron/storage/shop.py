@@ -22,7 +22,7 @@ from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.models.model_decisions import active_pins
 from patron.storage.offers.policy import Consent, Policy
-from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.offers.withdrawals import undelivered_runs, withdrawn_runs
 from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.runs.snapshot import Snapshot
@@ -259,7 +259,7 @@ class Shop:
             pinned_models=active_pins(self.store),
             run_before=self._run_before(run.as_of),
             is_retraining=is_retraining,
-            withdrawn=withdrawn_runs(self.store),
+            undelivered=undelivered_runs(self.store),
             copies=self._copies,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})

@@ -18,12 +18,13 @@ from patron.commands.data.manage_webhooks import (
 )
 from patron.commands.data.report_webhook_events import report_webhook_events
 from patron.commands.data.send_webhooks import PAUSES, resend_webhook, send_test_event, send_webhooks, webhook_body
+from patron.commands.outreach.messages.hold_sending import hold_sending, release_sending
 from patron.engage.providers.standard_webhooks import is_signed, keys_of
 from patron.govern.access.audit_entries import AuditQuery, find_entries
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.schema.data.webhook_events import EVENT_NAMES
-from patron.schema.errors import BadWebhook, NotFound
+from patron.schema.errors import BadWebhook, NotFound, SendingHeld
 from patron.storage.data.webhook_tables import WEBHOOK_CUSTOMERS, WEBHOOK_ENDPOINTS
 from patron.storage.data.webhooks import WebhookMessage, deliveries_of, webhook_endpoint, write_messages
 from patron.storage.shop import Shop
@@ -37,13 +38,14 @@ class Receiver:
     """A server on this machine that keeps what arrives, and answers as it is told."""
 
     def __init__(self):
-        self.requests, self.status = [], 204
+        self.requests, self.status, self.on_request = [], 204, lambda: None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.requests.append(({name.lower(): text for name, text in self.headers.items()}, body))
+                receiver.on_request()
                 self.send_response(receiver.status)
                 self.send_header("Location", "http://127.0.0.1:1/elsewhere")
                 self.end_headers()
@@ -114,6 +116,31 @@ def test_what_happened_arrives_once_signed_and_without_a_person(open_shop, recei
     assert not is_signed(keys_of(added.secret), headers, body + b" ", now=clock.now)
     (delivery,) = deliveries_of(open_shop.store, added.endpoint_id, limit=9)
     assert (delivery.state, delivery.attempt_count, delivery.answer) == ("delivered", 1, "HTTP 204")
+
+
+def test_a_hold_on_sending_stops_deliveries_within_a_round_and_those_by_hand_but_no_test(open_shop, receiver):
+    clock, ada = Clock(), RequestContext.from_name(open_shop, ADMIN.name, now=START)
+    added = add_webhook(ada, receiver.url, ["run.finished"])
+    for day in (1, 2, 3):
+        finish_run(open_shop, f"2026-03-0{day}", START + timedelta(minutes=day))
+    clock.wait(minutes=5)
+    receiver.on_request = lambda: hold_sending(ada, since=START)
+    with pytest.raises(SendingHeld):
+        send_webhooks(open_shop, clock=clock)
+    assert len(receiver.requests) == 1
+    deliveries = deliveries_of(open_shop.store, added.endpoint_id, limit=9)
+    assert sorted(one.state for one in deliveries) == ["delivered", "waiting", "waiting"]
+    for delivery in deliveries:
+        with pytest.raises(SendingHeld):
+            resend_webhook(open_shop, added.endpoint_id, delivery.message_id, clock=clock)
+    assert deliveries_of(open_shop.store, added.endpoint_id, limit=9) == deliveries
+    test = send_test_event(open_shop, added.endpoint_id, clock=clock)
+    assert resend_webhook(open_shop, added.endpoint_id, test.message_id, clock=clock).state == "delivered"
+    assert len(receiver.requests) == 3
+    receiver.on_request = lambda: None
+    release_sending(ada, is_nothing_sent=True)
+    send_webhooks(open_shop, clock=clock)
+    assert len(receiver.requests) == 5
 
 
 def test_a_failed_delivery_is_tried_again_under_the_same_id_until_it_arrives(open_shop, receiver):

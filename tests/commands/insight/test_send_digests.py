@@ -39,7 +39,7 @@ from patron.commands.insight.digest_subscriptions import (
     unsubscribe_from_digest,
 )
 from patron.commands.insight.send_digests import PAUSES, preview_digest, send_digests
-from patron.commands.outreach.messages.hold_sending import release_sending
+from patron.commands.outreach.messages.hold_sending import hold_sending, release_sending
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Role
@@ -237,6 +237,24 @@ def test_a_restored_workspace_sends_nobody_what_they_may_have_been_sent_since(de
         with again.store.begin() as connection:
             assert [delivery.state for delivery in digest_deliveries(connection, ann)] == ["unknown"]
     assert desk.bodies() == []
+
+
+def test_a_hold_on_sending_stops_digests_that_are_under_way(desk):
+    for name in ("ann", "ben", "cleo"):
+        subscribe(desk.shop, join(desk.shop, name))
+
+    def letter_before_a_hold(reader, now):
+        if not desk.bodies():
+            hold_sending(RequestContext.from_name(desk.shop, "Ada", now=now), since=MONDAY)
+        return letter(reader, now)
+
+    finish_run(desk.shop, desk.clock.wait(hours=1))
+    with pytest.raises(SendingHeld):
+        desk.send(letter_before_a_hold)
+    assert desk.bodies() == []
+    release_sending(RequestContext.from_name(desk.shop, "Ada", now=desk.clock()), is_nothing_sent=True)
+    desk.send()
+    assert len(desk.bodies()) == 3
 
 
 def test_rights_of_now_count_and_who_lost_them_gets_nothing(desk):

@@ -1,9 +1,17 @@
 """A backup older than the last sends, restored: nobody is written to twice, whatever sends."""
 
+import bz2
+import gzip
 import json
+import lzma
+import shutil
+import tarfile
+import time
+import zipfile
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -20,12 +28,15 @@ from tests.support.shops.campaign_shop import (
 )
 from tests.support.shops.journey_shop import HOUR, START, happen, journey
 
+from patron.collect.inbox.compaction import load_inbox
 from patron.commands.data.backup import backup, restore
 from patron.commands.data.doctor import doctor
 from patron.commands.data.send_webhooks import send_webhooks
+from patron.commands.outreach.journeys import advance_journeys as journeys
 from patron.commands.outreach.journeys.advance_journeys import advance_journeys
 from patron.commands.outreach.messages.hold_sending import (
     hold_sending,
+    message_ids_in,
     read_sent_ids,
     release_after,
     release_sending,
@@ -33,11 +44,12 @@ from patron.commands.outreach.messages.hold_sending import (
 )
 from patron.commands.outreach.messages.send_campaign import preview_send, send_campaign
 from patron.commands.outreach.messages.send_due_campaigns import send_due_campaigns
+from patron.commands.segments.save_segment import save_segment
 from patron.engage.channels.channel import Outcome
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadCampaign, BadFile, SendingHeld, WorkspaceError
-from patron.storage.outreach.campaign_tables import MESSAGES
+from patron.storage.outreach.campaign_tables import MESSAGES, RECEIPTS
 from patron.storage.shop import Shop
 
 PEOPLE = [Person(f"p{n:02d}") for n in range(30)]
@@ -102,7 +114,7 @@ def test_a_restored_workspace_hands_over_nothing_and_everybody_says_so(restored)
     assert [type(one) for one in troubles] == [SendingHeld]
     for refuses in (
         lambda: send_webhooks(restored, clock=lambda: LATER),
-        lambda: hold_sending(context(restored)) and send(restored, channel),
+        lambda: hold_sending(context(restored), since=AT) and send(restored, channel),
     ):
         with pytest.raises(SendingHeld):
             refuses()
@@ -110,7 +122,7 @@ def test_a_restored_workspace_hands_over_nothing_and_everybody_says_so(restored)
     assert preview_send(restored, NAME, now=LATER).by_reason == {"due": 20}, "a dry run writes to nobody"
     assert ("sending", "warning") in {(one.check, one.level) for one in doctor(restored.folder)}
     state = show_sending(restored)
-    assert (state.is_held, state.campaigns, state.held_at) == (True, (NAME,), LATER)
+    assert (state.is_held, state.campaigns, state.held_at, state.is_restored) == (True, (NAME,), LATER, True)
     assert state.since <= LATER
 
 
@@ -191,6 +203,142 @@ def test_files_that_name_nothing_are_refused(restored, tmp_path):
             read_sent_ids(restored, tmp_path / name)
 
 
+CUSTOMER, IDS = "c" * 32, ["1" * 32, "2" * 32]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Message-ID: <{IDS[0]}@shop.example>\r\nMessage-ID: <{IDS[1]}@shop.example>\r\n",
+        "".join(f"Mar  1 13:00:00 mx postfix/cleanup[7]: 4XyZ12: message-id=<{one}@a.b>\n" for one in IDS),
+        "".join(f'2026-03-01 13:00:00 1uMk9X-0001AB-2c <= a@b.c H=mx S=9 id={one}@a.b T="x"\n' for one in IDS),
+        "\n".join(json.dumps({"customer_id": CUSTOMER, "message_id": one}) for one in IDS),
+        json.dumps([{"customer_id": CUSTOMER, "message_id": one} for one in IDS], indent=1),
+        json.dumps(json.dumps([{"customer_id": CUSTOMER, "message_id": one} for one in IDS])),
+        "\n".join(IDS),
+        f"  {IDS[0]}\t{IDS[1]}  \r\n",
+        f"\ufeffcustomer_id;message_id\n{CUSTOMER};{IDS[0]}\n{CUSTOMER};{IDS[1]}\n",
+        f'"message_id","name"\r\n"{IDS[0]}","a ""b"", c\nd"\r\n{IDS[1]},x\r\n{CUSTOMER}\r\n'.replace(CUSTOMER, ""),
+        f'customer_id,name,message_id\n{CUSTOMER},"a, b",{IDS[0]}\n{CUSTOMER},b\n{CUSTOMER},b,{IDS[1]}\n',
+        f"message_id\n{IDS[0]}\n{IDS[1]}\n",
+        f"These were sent:\n{IDS[0]}\n\n{IDS[1]}\n",
+    ],
+)
+def test_ids_are_read_where_an_id_of_a_message_stands(text):
+    assert sorted(message_ids_in(text)) == IDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"decision_id,user_id,offer\nd-{CUSTOMER}-TEN,{CUSTOMER},TEN\n",
+        f"customer_id,value\n{CUSTOMER},3\n",
+        f"customer_id\n{CUSTOMER}\n",
+        f'"customer_id"\n{CUSTOMER}\n',
+        f"Customer ID\n{CUSTOMER}\n",
+        json.dumps({"customer_id": CUSTOMER, "customer_ids": [CUSTOMER]}),
+        json.dumps({"customer_ids": [CUSTOMER]}, indent=1),
+        f"Mar  1 13:00:00 mx app[7]: customer {CUSTOMER} order id={CUSTOMER} to=<{CUSTOMER}>",
+        f"sha {CUSTOMER}  file.csv\n{CUSTOMER}  file.csv\n",
+        f"offer-d-{CUSTOMER}-TEN",
+        f"| customer |\n| {CUSTOMER} |",
+        f"<{CUSTOMER}a@shop> <{CUSTOMER}>",
+        f"message_id,customer_id\n,{CUSTOMER}\n",
+    ],
+)
+def test_ids_of_customers_and_digests_are_no_ids_of_messages(text):
+    assert message_ids_in(text) == frozenset()
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 3_000_000 + "!", " " * 3_000_000 + "!", 'message_id"' * 300_000])
+def test_a_long_text_that_names_nothing_is_read_at_once(text):
+    started = time.monotonic()
+    assert message_ids_in(text) == frozenset()
+    assert time.monotonic() - started < 5
+
+
+def test_a_table_that_cannot_be_read_is_refused(restored, tmp_path):
+    text = f'message_id,name\n{IDS[0]},"{"a" * 200_000}'
+    (tmp_path / "sent.csv").write_text(text)
+    with pytest.raises(BadFile, match=r"sent\.csv.*cannot be read"):
+        read_sent_ids(restored, tmp_path / "sent.csv")
+    with pytest.raises(BadFile, match="cannot be read"):
+        release_sending(context(restored), sent=text)
+
+
+def test_evidence_that_proves_nothing_is_refused(restored, tmp_path):
+    for folder in (restored.folder, restored.folder / "."):
+        with pytest.raises(WorkspaceError, match="is this workspace"):
+            read_sent_ids(restored, folder)
+    copy = shutil.copytree(restored.folder, tmp_path / "copy")
+    with pytest.raises(WorkspaceError, match="is this workspace"):
+        read_sent_ids(restored, copy)
+    with restored.store.begin() as connection:
+        known = frozenset(connection.scalars(sa.select(MESSAGES.c.message_id).where(MESSAGES.c.state == "sent")))
+    with pytest.raises(BadCampaign, match="is known here as sent"):
+        release_after(context(restored), known, is_nothing_sent=False)
+    assert show_sending(restored).is_held
+    release_after(context(restored), known | {"a" * 32}, is_nothing_sent=False)
+    with restored.store.begin() as connection:
+        reported = set(connection.scalars(sa.select(RECEIPTS.c.message_id).where(RECEIPTS.c.kind == "reported")))
+    assert reported == {"a" * 32}
+
+
+def test_what_was_reported_after_an_earlier_restore_is_told_by_the_workspace_it_was_reported_to(restored, tmp_path):
+    release_after(context(restored), frozenset(IDS), is_nothing_sent=False)
+    restore(tmp_path / "b.tar.gz", tmp_path / "third", now=LATER)
+    with closing(Shop.open(tmp_path / "third")) as third:
+        assert read_sent_ids(third, restored.folder) >= set(IDS)
+        release_after(context(third), frozenset(IDS), is_nothing_sent=False)
+        hold_sending(context(third), since=AT)
+        with pytest.raises(BadCampaign, match="is known here as sent"):
+            release_after(context(third), frozenset(IDS), is_nothing_sent=False)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda text: b"(\xb5/\xfd" + text])
+def test_a_compressed_file_of_a_folder_is_refused_not_skipped(restored, tmp_path, pack):
+    (tmp_path / "mail.log").write_text(f"<{IDS[0]}@shop.example>")
+    (tmp_path / "mail.log.2").write_bytes(pack(f"<{IDS[1]}@shop.example>".encode()))
+    with pytest.raises(BadFile, match=r"mail\.log\.2.*is compressed"):
+        read_sent_ids(restored, tmp_path)
+
+
+def test_an_archive_of_a_folder_is_refused_not_skipped(restored, tmp_path):
+    with zipfile.ZipFile(tmp_path / "outbox.zip", "w") as packed:
+        packed.writestr("a.txt", f"<{IDS[0]}@shop.example>")
+    with pytest.raises(BadFile, match="is compressed"):
+        read_sent_ids(restored, tmp_path)
+
+
+def test_who_holds_sending_by_hand_says_since_when_it_is_unknown_what_was_sent(shop):
+    with pytest.raises(BadCampaign, match="has not come yet"):
+        hold_sending(context(shop), since=LATER + timedelta(seconds=1))
+    assert not show_sending(shop).is_held
+    since = AT - timedelta(days=3)
+    state = hold_sending(context(shop), since=since.astimezone(ZoneInfo("Asia/Shanghai")))
+    assert (state.since, state.held_at, state.is_restored) == (since, LATER, False)
+    assert hold_sending(context(shop), since=AT).since == since, "the earlier time stays"
+    with pytest.raises(SendingHeld, match=rf"after {since:%Y-%m-%d %H:%M} UTC is not known"):
+        send_webhooks(shop, clock=lambda: LATER)
+
+
+def test_sending_is_unknown_since_the_store_was_copied_not_since_the_lake_was_packed(lost, tmp_path):
+    before = datetime.now(UTC)
+    backup(lost, tmp_path / "now.tar.gz")
+    with tarfile.open(tmp_path / "now.tar.gz") as packed, tarfile.open(tmp_path / "slow.tar.gz", "w:gz") as slow:
+        for member in packed.getmembers():
+            if member.name == "store.db":
+                copied_at = member.mtime
+            else:
+                member.mtime += 3_600
+            slow.addfile(member, packed.extractfile(member))
+    restore(tmp_path / "slow.tar.gz", tmp_path / "slow", now=before + timedelta(days=900))
+    with closing(Shop.open(tmp_path / "slow")) as slow:
+        since = show_sending(slow).since
+        assert abs(since.timestamp() - copied_at) < 1e-3
+        assert since - before < timedelta(minutes=5)
+
+
 def test_who_says_that_nothing_was_sent_goes_on_and_there_is_nothing_to_release_again(restored):
     assert not release_sending(context(restored), is_nothing_sent=True).is_held
     channel = ScriptedChannel()
@@ -216,7 +364,7 @@ def test_a_hold_stops_a_sender_that_is_at_work(shop):
 
     def answer(_address, _attempt):
         if len(channel.attempts) == 5:
-            hold_sending(context(shop, AT))
+            hold_sending(context(shop, AT), since=AT)
         return Outcome.SENT
 
     channel = ScriptedChannel(answer)
@@ -224,7 +372,7 @@ def test_a_hold_stops_a_sender_that_is_at_work(shop):
     assert len(channel.taken) == 10, "those that were marked"
 
 
-def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_again(shop, tmp_path):
+def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_again(shop, tmp_path, monkeypatch):
     shop = with_policy(shop)
     people = PEOPLE[:6]
     add_people(shop, people)
@@ -239,11 +387,15 @@ def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_a
     assert len(before.taken) == 6
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=START + 2 * HOUR)
     after = ScriptedChannel()
+    moved = []
+    monkeypatch.setattr(journeys, "load_inbox", lambda one: moved.append(one) or load_inbox(one))
     with closing(Shop.open(tmp_path / "again")) as again:
-        for _ in range(2):
+        for _ in range(3):
+            moved.clear()
             due_at, troubles = advance_journeys(again, clock=lambda: START + 2 * HOUR, channel=lambda _name: after)
             assert [type(one) for one in troubles] == [SendingHeld]
             assert due_at is not None
+        assert moved == [], "a message that waits for a person moves the inbox in no round"
         release_sending(context(again), sent=" ".join(one.message_id for one in before.taken))
         happen(again, *((person.name, "Product Added", START + HOUR / 2) for person in people[4:]))
         for hours in (2, 3):
@@ -251,3 +403,39 @@ def test_journeys_wait_while_sending_is_held_and_send_no_message_of_the_outbox_a
         assert (after.taken, journey_shop.message_states(again)) == ([], [("sent", "")] * 6)
         assert {state for state, _, _ in journey_shop.standing(again)} == {"finished"}
     assert messages(shop, "abandoned cart")
+
+
+def test_a_journey_of_a_segment_sends_nothing_again_after_the_runs_that_were_lost_are_repeated(shop, tmp_path):
+    shop = with_policy(shop)
+    people = PEOPLE[:4]
+    add_people(shop, people)
+    day = timedelta(days=1)
+    rule = {"field": "lifecycle_stage", "op": "==", "value": "lapsed"}
+    save_segment(RequestContext.from_name(shop, "Ann", now=START - HOUR), {"name": "leaving", "rule": rule})
+    journey_shop.finish_run(shop, START, people)
+    journey_shop.start(shop, journey(trigger={"enters": "leaving"}), START + HOUR)
+    backup(shop, tmp_path / "b.tar.gz")
+    before = ScriptedChannel()
+    journey_shop.finish_run(shop, START + day, people, members=people[:2])
+    for hours in (1, 3):
+        journey_shop.advance(shop, START + day + hours * HOUR, before)
+    assert len(before.taken) == 2
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=START + day + 9 * HOUR)
+    sent = "\n".join(one.message_id for one in before.taken)
+    with closing(Shop.open(tmp_path / "again")) as again:
+        missing = f"run --as-of {(START + day).astimezone(ZoneInfo(again.settings.shop.time_zone)):%Y-%m-%dT%H:%M}"
+        ann = context(again, START + day + 9 * HOUR)
+        with pytest.raises(BadCampaign, match="starts by runs") as refused:
+            release_sending(ann, sent=sent)
+        assert missing in str(refused.value)
+        assert show_sending(again).is_held
+        journey_shop.step(again, "paused", at=ann.now)
+        assert not release_sending(ann, sent=sent).is_held
+        hold_sending(ann, since=START + 2 * HOUR)
+        journey_shop.step(again, "resumed", at=ann.now)
+        journey_shop.finish_run(again, START + day, people, members=people[:2])
+        release_sending(ann, sent=f"{sent}\n{'e' * 32}")
+        after = ScriptedChannel()
+        for hours in (10, 12):
+            journey_shop.advance(again, START + day + hours * HOUR, after)
+        assert (after.taken, journey_shop.message_states(again)) == ([], [("sent", "")] * 2)

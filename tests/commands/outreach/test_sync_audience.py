@@ -19,6 +19,7 @@ from patron.collect.request import SourceRules, validate_batch
 from patron.commands.outreach.audiences.save_audience import EXAMPLE, save_audience
 from patron.commands.outreach.audiences.sync_audience import sync_audience
 from patron.commands.outreach.campaigns.campaign_steps import take_step
+from patron.commands.outreach.messages.hold_sending import hold_sending, release_sending
 from patron.commands.privacy.forget import forget
 from patron.commands.segments.save_segment import save_segment
 from patron.engage.providers.standard_webhooks import is_signed, keys_of, new_secret
@@ -27,7 +28,7 @@ from patron.govern.access.request_context import RequestContext
 from patron.govern.outreach.suppression_list import ALL_TOPICS, COMPLAINT, suppress
 from patron.govern.vault import Vault
 from patron.run import run_loop
-from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable
+from patron.schema.errors import BadAudience, BadCampaign, ChannelUnavailable, SendingHeld
 from patron.storage.outreach.audience_file import AUDIENCE, Audience
 from patron.storage.outreach.audience_members import insert_adding
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
@@ -252,6 +253,34 @@ def test_of_an_audience_that_is_withdrawn_in_the_middle_of_a_sync_nobody_is_adde
         server.answer = lambda _: Answer()
         assert sync(shop, at=NOW + timedelta(hours=2)).removed_count == 14
     assert stored(shop) == {}
+
+
+def test_nothing_is_synced_while_sending_is_held_and_a_hold_stops_a_sync(shop):
+    ann = RequestContext.from_name(shop, "Ann", now=NOW)
+    with http_server() as server:
+        connector(shop, server)
+        hold_sending(ann, since=NOW)
+        with pytest.raises(SendingHeld, match="sending release"):
+            sync(shop)
+        assert (server.requests, stored(shop)) == ([], {})
+        assert sync(shop, is_dry_run=True).added_count == 15
+        release_sending(ann, is_nothing_sent=True)
+        sync(shop)
+        load(shop, [answer("u0", "advertising", "Consent Withdrawn", NOW), answer("u18", "advertising", at=NOW)])
+
+        def hold(_):
+            hold_sending(ann, since=NOW)
+            return Answer()
+
+        server.requests.clear()
+        server.answer = hold
+        with pytest.raises(SendingHeld):
+            sync(shop, at=NOW + timedelta(hours=1))
+        assert len(server.requests) == 1, "the removal that was on its way"
+        release_sending(ann, is_nothing_sent=True)
+        server.answer = lambda _: Answer()
+        done = sync(shop, at=NOW + timedelta(hours=2))
+        assert (done.added_count, done.removed_count) == (1, 0)
 
 
 def test_a_withdrawal_that_waits_in_the_inbox_counts(shop):

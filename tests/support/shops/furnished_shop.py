@@ -123,7 +123,7 @@ def engage(shop: Shop) -> None:
         save_journey(RequestContext.from_name(shop, ANN, now=NOW), Journey.of({**text, "name": name}, where="test"))
         plan_journey(RequestContext.from_name(shop, ANN, now=NOW), name)
     campaign_steps.approve(RequestContext.from_name(shop, BO, now=NOW), JOURNEY, "cart")
-    hold_sending(RequestContext.from_name(shop, ANN, now=NOW))
+    hold_sending(RequestContext.from_name(shop, ANN, now=NOW), since=NOW)
 
 
 def _govern(shop: Shop, email: str, erased: str) -> None:

@@ -8,6 +8,7 @@ from patron.storage.offers.budget_period import budget_period, spent_query
 from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
+from patron.storage.workspace.run_files import held_runs
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def _available_cents(view: Snapshot) -> float:
     """The period's budget less what its other runs decided, cents."""
     budget, run = view.policy.budget, view.run
     period = budget_period(run.as_of, budget.period, view.settings.shop.time_zone)
-    others = spent_query(period, without=[run.run_id, *view.withdrawn])
+    others = spent_query(period, without=[run.run_id, *view.withdrawn, *held_runs(view.store)])
     return max(budget.cents - view.query(others)["cents"][0].as_py(), 0.0)
 
 

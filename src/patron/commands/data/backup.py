@@ -1,6 +1,7 @@
 """Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
 
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -32,7 +33,7 @@ from patron.storage.durable_files import (
 )
 from patron.storage.insight.digests import newest_run, settle_digests
 from patron.storage.models import model_registry
-from patron.storage.outreach.sending_hold import hold_sending
+from patron.storage.outreach.sending_hold import SendingHold, write_hold
 from patron.storage.shop import Shop
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import commit_count, copy_store, store_key
@@ -150,8 +151,11 @@ def _require_sound(shop: Shop) -> None:
 def copy_databases(shop: Shop, scratch: Path) -> list[str]:
     """Copy the store, encrypted as it is, and the inbox, each as one transaction sees it, with their bounds."""
     key = store_key(shop.master_key(), shop.workspace_id)
+    began = scratch.stat()
     copy_store(shop.folder / STORE_FILE, scratch / STORE_FILE, key)
     CommitBound(scratch / STORE_BOUND_FILE).create(commit_count(scratch / STORE_FILE, key))
+    # why: what is committed while it is copied is not in it
+    os.utime(scratch / STORE_FILE, ns=(began.st_atime_ns, began.st_mtime_ns))
     if not (shop.folder / INBOX_FILE).exists():
         return [STORE_FILE, STORE_BOUND_FILE]
     copy_inbox(shop.folder / INBOX_FILE, scratch / INBOX_FILE)
@@ -204,8 +208,8 @@ def _verify(path: Path, partial: Path) -> tuple[int, datetime]:
         digests, table_count = dict(manifest["sha256"]), len(manifest["tables"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise PatronError(NOT_A_BACKUP, where=str(path), todo=NAME_BACKUP) from error
-    # why the file's own time: archives of every version have it
-    written_at = datetime.fromtimestamp((partial / MANIFEST).stat().st_mtime, UTC)
+    # why the store's own time: archives of every version have it, and what is sent while the lake is packed is later
+    written_at = _written_at(partial / STORE_FILE)
     (partial / MANIFEST).unlink()
     unpacked = {str(p.relative_to(partial)) for p in partial.rglob("*") if not p.is_dir()}
     damaged = [
@@ -216,6 +220,11 @@ def _verify(path: Path, partial: Path) -> tuple[int, datetime]:
     if damaged:
         raise WorkspaceError(BACKUP_DAMAGED(count=len(damaged), name=damaged[0]), where=str(path), todo=OTHER_BACKUP)
     return table_count, written_at
+
+
+def _written_at(store: Path) -> datetime:
+    """When a store was copied; the earliest time for an archive without one, which names it as missing."""
+    return datetime.fromtimestamp(store.stat().st_mtime if store.exists() else 0, UTC)
 
 
 def _complete(partial: Path, since: datetime, now: datetime) -> None:
@@ -231,7 +240,7 @@ def _complete(partial: Path, since: datetime, now: datetime) -> None:
         with shop.store.begin() as connection:  # in a restored workspace there are none, as no archive holds them
             drop_outbox_files(connection)
             settle_digests(connection, newest_run(shop.store))
-            hold_sending(connection, since, now)
+            write_hold(connection, SendingHold(since, now, is_restored=True))
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, AuditAction.RESTORED, {"instance": shop.identity.instance}, at=now)

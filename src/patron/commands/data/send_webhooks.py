@@ -42,7 +42,7 @@ from patron.storage.data.webhooks import (
     webhook_endpoint,
     webhook_endpoints,
 )
-from patron.storage.outreach.sending_hold import require_not_held
+from patron.storage.outreach.sending_hold import current_hold, require_not_held
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
 from patron.storage.workspace.work_lock import hold_work_lock
@@ -73,7 +73,7 @@ Clock = Callable[[], datetime]
 def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] = lambda: False) -> datetime | None:
     """Report what happened and send what is due; returns when the next delivery is.
 
-    Raises WorkspaceBusy, SendingHeld after a restore.
+    Raises WorkspaceBusy, SendingHeld while sending is held, also where that began meanwhile.
     """
     require_not_held(shop.store)
     busy = WorkspaceBusy(WEBHOOKS_ELSEWHERE, where="webhooks", todo=CONTINUES_BY_ITSELF)
@@ -81,6 +81,7 @@ def send_webhooks(shop: Shop, *, clock: Clock, should_stop: Callable[[], bool] =
         report_webhook_events(shop, now=clock())
         while not should_stop() and (due := due_deliveries(shop.store, clock(), per_endpoint=IN_ONE_ROUND)):
             _write(shop, asyncio.run(_attempt_all(shop, due, clock)))
+            require_not_held(shop.store)
     return next_delivery_at(shop.store)
 
 
@@ -103,7 +104,10 @@ def send_test_event(shop: Shop, endpoint_id: EndpointId, *, clock: Clock) -> Web
 
 @operation(ADMINISTER, "POST /api/webhooks/{endpoint_id}/deliveries/{message_id}/resend")
 def resend_webhook(shop: Shop, endpoint_id: EndpointId, message_id: MessageId, *, clock: Clock) -> WebhookDelivery:
-    """Send a message of the log once more, under the same id, and say what was answered."""
+    """Send a message of the log once more, under the same id, and say what was answered.
+
+    Raises NotFound, SendingHeld for anything but a test event.
+    """
     webhook_endpoint(shop.store, endpoint_id)
     return _send_now(shop, endpoint_id, message_id, clock)
 
@@ -120,6 +124,8 @@ def webhook_body(shop: Shop, message_id: str) -> bytes:
 
 def _send_now(shop: Shop, endpoint_id: str, message_id: str, clock: Clock) -> WebhookDelivery:
     delivery = delivery_of(shop.store, endpoint_id, message_id)
+    if delivery.event != TEST_EVENT:
+        require_not_held(shop.store)
     _write(shop, asyncio.run(_attempt_all(shop, (delivery,), clock)), is_by_hand=True)
     return delivery_of(shop.store, endpoint_id, message_id)
 
@@ -138,10 +144,12 @@ async def _attempt_all(shop: Shop, deliveries: tuple[WebhookDelivery, ...], cloc
 async def _attempt_endpoint(
     shop: Shop, endpoint: WebhookEndpoint, deliveries: list[WebhookDelivery], clock: Clock
 ) -> list[Attempt]:
-    """Attempts at one endpoint, one after the other; after a failure the others wait for the next round."""
+    """Attempts at one endpoint, one after the other; after a failure, or a hold on sending, the others wait."""
     settings, attempts = shop.settings.webhooks, list[Attempt]()
     async with GuardedClient(local_hosts=settings.local_hosts, timeout_seconds=settings.timeout_seconds) as client:
         for delivery in deliveries:
+            if delivery.event != TEST_EVENT and current_hold(shop.store):
+                break
             attempts.append(await _attempt(shop, client, endpoint, delivery, clock()))
             if not attempts[-1].is_success:
                 break

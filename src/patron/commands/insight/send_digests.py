@@ -51,7 +51,7 @@ from patron.storage.insight.digests import (
     newest_run,
     next_digest_at,
 )
-from patron.storage.outreach.sending_hold import require_not_held
+from patron.storage.outreach.sending_hold import read_hold, require_not_held
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.store.store import upsert
@@ -87,7 +87,7 @@ def send_digests(
 ) -> datetime | None:
     """Send the digests of the newest run that are due; returns when the next attempt is.
 
-    Raises WorkspaceBusy, SendingHeld after a restore.
+    Raises WorkspaceBusy, SendingHeld while sending is held, also where that began meanwhile.
     Without an SMTP server, or an address at which the links of a letter work, nothing is sent, and nothing waits.
     """
     if not can_send_digests(shop):
@@ -100,6 +100,7 @@ def send_digests(
             due = due_digests(connection, clock())
         trouble = ""
         for one in due:
+            require_not_held(shop.store)
             run = newest_run(shop.store)
             if should_stop() or run is None or run.run_id != one.run_id:  # why: a letter is of the run that is shown
                 break
@@ -228,8 +229,10 @@ def _has_needed_factor(shop: Shop, connection: sa.Connection, user: User) -> boo
 
 
 def _claim(shop: Shop, delivery: DigestDelivery, now: datetime) -> bool:
-    """Note that the server gets a digest next; False where it does not wait any more, such as after a click."""
+    """Note that the server gets a digest next; False where it does not wait any more, or sending is held."""
     with shop.store.begin() as connection:
+        if read_hold(connection):
+            return False
         waiting = sa.update(DIGEST_DELIVERIES).where(*_is(delivery), DIGEST_DELIVERIES.c.state == WAITING)
         return bool(connection.execute(waiting.values(state=SENDING, attempted_at=now)).rowcount)
 

@@ -23,7 +23,17 @@ NAME_MAIL_LOG = Sentence("name_mail_log", "Name the mail server's log, such as /
 
 MAX_LINE_BYTES = 16_384
 """What is longer is left out: neither server writes such a line."""
-COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"(\xb5/\xfd")
+COMPRESSED = (
+    b"\x1f\x8b",
+    b"\x1f\x9d",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"(\xb5/\xfd",
+    b"PK\x03\x04",
+    b"7z\xbc\xaf",
+    b'\x04"M\x18',
+)
+"""What files of gzip, compress, bzip2, xz, zstd, zip, 7z and lz4 begin with."""
 SYSLOG_TIME = rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.,]{8,20}(?:Z|[+-]\d\d:?\d\d))"
 POSTFIX = re.compile(
     SYSLOG_TIME + rb" [^ ]+ postfix[\w.-]*(?:/[\w.-]+)*/(?P<program>[\w.-]+)\[\d+\]: (?P<queue_id>[0-9A-Za-z]{5,20}): "
@@ -118,11 +128,16 @@ class MailLog:
             self.returned[message_id] = returned
 
 
+def require_not_compressed(path: Path, start: bytes) -> None:
+    """Raise BadFile for a file that must be unpacked first, as its first bytes say."""
+    if start.startswith(COMPRESSED):
+        raise BadFile(LOG_COMPRESSED, where=str(path), todo=UNPACK_LOG)
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     """Lines of a file but those that are too long, one at a time: logs may be larger than the memory."""
     with path.open("rb") as file:
-        if file.peek(8).startswith(COMPRESSED):
-            raise BadFile(LOG_COMPRESSED, where=str(path), todo=UNPACK_LOG)
+        require_not_compressed(path, file.peek(8))
         is_rest = False
         while line := file.readline(MAX_LINE_BYTES):
             is_whole = line.endswith(b"\n")

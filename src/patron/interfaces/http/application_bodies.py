@@ -7,12 +7,16 @@ from patron.schema.common_sentences import BODY_LARGE
 
 MAX_BODY_BYTES = 65_536
 """The longest request of most of the API names one person."""
+MAX_RELEASE_BYTES = 20_000_000 + MAX_BODY_BYTES
+"""The longest text of `release_sending`, at most 4 bytes a character; a form has 3 for an ASCII character."""
 MORE_BYTES = {
     "/api/recommendations": 1_048_576,
     "/api/recommendations/batch": 1_048_576,
     "/ingestion/upload": (256 << 20) + MAX_BODY_BYTES,
+    "/sending/release": MAX_RELEASE_BYTES,
+    "/api/sending/release": MAX_RELEASE_BYTES,
 }
-"""Bodies that list ids of products or people, and files that people upload."""
+"""Bodies that list ids of products or people, files that people upload, and logs that say what was sent."""
 
 
 class BoundedBodies:

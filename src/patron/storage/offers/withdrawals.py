@@ -9,6 +9,7 @@ from patron.schema.tables import ALTERNATIVES, DECISIONS, EXPOSURES, PROPENSITIE
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.proposal_tables import WITHDRAWALS
 from patron.storage.store.store import Store
+from patron.storage.workspace.run_files import held_runs
 
 TABLES_OF_DECISIONS = (DECISIONS.name, ALTERNATIVES.name, PROPENSITIES.name, EXPOSURES.name)
 """Tables of the lake that stages read without the rows of withdrawn runs."""
@@ -44,3 +45,8 @@ def withdrawn_runs(store: Store, *, before: datetime | None = None) -> tuple[str
     return tuple(
         withdrawal.run_id for withdrawal in withdrawals(store) if before is None or withdrawal.withdrawn_at < before
     )
+
+
+def undelivered_runs(store: Store) -> tuple[str, ...]:
+    """Runs whose decisions reached nobody: withdrawn ones, and those that ended while sending was held."""
+    return (*withdrawn_runs(store), *held_runs(store))

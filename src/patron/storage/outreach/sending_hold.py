@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -26,26 +26,36 @@ class SendingHold:
     """Why nothing is sent."""
 
     since: datetime
-    """When the backup was made: what was sent from then on is not known."""
+    """Since when it is not known what was sent: when the backup was made, or as a person says."""
     held_at: datetime
-    """When it was restored."""
+    """When it was restored, or held by hand."""
+    is_restored: bool
+    """Whether a restore held it; otherwise a person did."""
 
 
-def sending_hold(connection: sa.Connection) -> SendingHold | None:
+def read_hold(connection: sa.Connection) -> SendingHold | None:
     """The hold on sending, as a transaction sees it; None where messages are sent."""
     text = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == KEY))
-    return SendingHold(**{name: datetime.fromisoformat(at) for name, at in json.loads(text).items()}) if text else None
+    if text is None:
+        return None
+    value = json.loads(text)
+    times = {name: datetime.fromisoformat(value[name]) for name in ("since", "held_at")}
+    return SendingHold(**times, is_restored=value["is_restored"])
 
 
-def hold_sending(connection: sa.Connection, since: datetime, held_at: datetime) -> None:
+def write_hold(connection: sa.Connection, hold: SendingHold) -> None:
     """Hold sending; where it is held already, what was sent is unknown since the earlier time."""
-    earlier = sending_hold(connection)
-    first = min(since, earlier.since) if earlier else since
-    value = json.dumps({"since": first.isoformat(), "held_at": held_at.isoformat()})
+    earlier = read_hold(connection) or hold
+    content = {
+        "since": min(hold.since, earlier.since).isoformat(),
+        "held_at": hold.held_at.isoformat(),
+        "is_restored": hold.is_restored or earlier.is_restored,
+    }
+    value = json.dumps(content)
     upsert(connection, WORKSPACE, [{"key": KEY, "value": value}], update=("value",))
 
 
-def release_sending(connection: sa.Connection) -> None:
+def delete_hold(connection: sa.Connection) -> None:
     """Let messages be sent again."""
     connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == KEY))
 
@@ -53,7 +63,7 @@ def release_sending(connection: sa.Connection) -> None:
 def current_hold(store: Store) -> SendingHold | None:
     """The hold on sending; None where messages are sent."""
     with store.begin() as connection:
-        return sending_hold(connection)
+        return read_hold(connection)
 
 
 def held_refusal(store: Store) -> SendingHeld | None:
@@ -61,7 +71,10 @@ def held_refusal(store: Store) -> SendingHeld | None:
     hold = current_hold(store)
     if hold is None:
         return None
-    times = {name: f"{at:%Y-%m-%d %H:%M} UTC" for name, at in vars(hold).items()}
+    times = {
+        name: f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        for name, at in (("since", hold.since), ("held_at", hold.held_at))
+    }
     return SendingHeld(SENDING_IS_HELD(**times), where="sending", todo=RELEASE_SENDING)
 
 

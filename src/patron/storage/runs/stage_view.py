@@ -63,8 +63,8 @@ class WorkspaceParts:
     """The completed run of the latest cutoff before that of the view's run."""
     is_retraining: bool = False
     """Whether somebody wants every model to be trained again."""
-    withdrawn: Sequence[str] = ()
-    """Runs whose decisions were withdrawn: no stage sees what they decided."""
+    undelivered: Sequence[str] = ()
+    """Runs whose decisions were withdrawn, or never handed over: no stage sees what they decided."""
     copies: TableCopies | None = None
     """Where a run keeps small tables that its steps read."""
 
@@ -120,7 +120,7 @@ class StageView:
             versions=versions,
             run_id=self.run.run_id,
             last_versions={name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
-            conditions=without_runs(workspace.withdrawn, TABLES_OF_DECISIONS),
+            conditions=without_runs(workspace.undelivered, TABLES_OF_DECISIONS),
             copies=workspace.copies,
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}

@@ -22,6 +22,7 @@ from patron.commands.outreach.campaigns.try_campaign import (
 )
 from patron.commands.outreach.journeys.plan_journey import plan_journey
 from patron.commands.outreach.journeys.save_journey import save_journey
+from patron.commands.outreach.messages.hold_sending import MAX_TEXT_LENGTH
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
@@ -30,7 +31,7 @@ from patron.schema.errors import BadCampaign
 from patron.service.jobs import carry_out
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.outreach.journey_file import JOURNEY, Journey
-from patron.storage.outreach.sending_hold import hold_sending, release_sending
+from patron.storage.outreach.sending_hold import SendingHold, delete_hold, write_hold
 from patron.storage.runs.jobs import TRIAL, add_job, new_job
 
 RULE = {"all": [{"field": "value_decile", "op": ">=", "value": 8}]}
@@ -313,25 +314,36 @@ def test_who_approves_releases_sending_that_a_restore_held_and_every_page_says_t
     client.post("/campaigns", data=campaign_form(name="held", segment="held of pages"))
     assert client.get("/api/sending").json()["is_held"] is False
     with made_shop.store.begin() as connection:
-        hold_sending(connection, datetime(2026, 3, 1, 4, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+        since, held_at = datetime(2001, 3, 1, 4, tzinfo=UTC), datetime(2001, 3, 2, tzinfo=UTC)  # before any run
+        write_hold(connection, SendingHold(since, held_at, is_restored=True))
     try:
         assert "nobody said yet what was sent since the backup" in client.get("/").text
         assert 'href="/sending"' in client.get("/campaigns/held").text
         assert "/sending/release" not in viewer.get("/sending").text
         assert viewer.post("/sending/release", data={"outcome": "nothing"}).status_code in {401, 403}
         page, chinese = client.get("/sending").text, client.get("/sending?lang=zh_CN").text
+        assert "from a backup of" in page
         assert "Leave it held" in page
         assert "备份之后已发送的消息" in chinese
         for form in ({}, {"sent": ""}, {"sent": "nobody"}, {"sent": "a" * 32, "outcome": "nothing"}):
             refused = client.post("/sending/release", data=form | {"lang": "en"})
             assert (refused.status_code, "callout danger" in refused.text) == (422, True)
-        assert client.get("/api/sending").json()["since"] == "2026-03-01T04:00:00Z"
+        assert client.get("/api/sending").json()["since"] == "2001-03-01T04:00:00Z"
         assert client.post("/sending/release", data={"sent": f"<{'a' * 32}@shop>"}).headers["location"] == "/sending"
         assert client.get("/api/sending").json()["is_held"] is False
+        with made_shop.store.begin() as connection:
+            write_hold(connection, SendingHold(since, held_at, is_restored=False))
+        page, long = client.get("/sending?lang=en").text, f"<{'b' * 32}@shop>\n" * 110_000
+        assert "held by hand" in page
+        assert "from a backup of" not in page
+        assert 4_000_000 < len(long) < MAX_TEXT_LENGTH
+        assert client.post("/api/sending/release", json={"sent": "界" * MAX_TEXT_LENGTH}).status_code != 413
+        done = client.post("/sending/release", data={"sent": long, "lang": "en"})
+        assert done.headers.get("location") == "/sending", (done.status_code, done.text[-3000:])
         assert "sending released" in {one.action for one in audit_log.entries(made_shop.store)[-1:]}
     finally:
         with made_shop.store.begin() as connection:
-            release_sending(connection)
+            delete_hold(connection)
 
 
 def test_pages_say_what_changed_since_an_approval_and_another_person_approves_it(client, made_shop):

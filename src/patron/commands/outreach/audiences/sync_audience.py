@@ -43,6 +43,7 @@ from patron.storage.outreach.audience_members import (
     insert_adding,
     set_state,
 )
+from patron.storage.outreach.sending_hold import require_not_held
 from patron.storage.outreach.versioned_drafts import WITHDRAWN, SavedVersion, lock_campaigns
 from patron.storage.shop import Shop
 from patron.storage.workspace.work_lock import hold_work_lock
@@ -160,6 +161,7 @@ class _Sync:
     def _deliver(
         self, operation: Operation, members: Sequence[AudienceMember], people: Sequence[Mapping[str, str]]
     ) -> None:
+        require_not_held(self.shop.store)
         if people:
             since = max(member.changed_at for member in members)
             self.destination.deliver(AudienceBatch(self.name, operation, people, since), self.now)
@@ -175,10 +177,11 @@ def sync_audience(
     """Send the changes of an audience; of a withdrawn one everybody is removed. `clock` says when a request is signed.
 
     Raises NotFound, NoRunYet, BadSegment, BadAudience for too few members, once removals are done, and for one that is
-    saved or withdrawn meanwhile; ChannelUnavailable, WorkspaceBusy.
+    saved or withdrawn meanwhile; SendingHeld, ChannelUnavailable, WorkspaceBusy.
     """
     with _hold_sync_lock(context.shop, name):
         if not is_dry_run:
+            require_not_held(context.shop.store)
             load_inbox(context.shop)  # why: a withdrawal that the collector accepted counts at once
         saved = AUDIENCE.saved_in(context.shop.store, name)
         is_withdrawn = saved.state == WITHDRAWN

@@ -19,7 +19,7 @@ from patron.schema.sentences import Sentence
 from patron.storage.offers.budget_period import Period, budget_period, spent_query
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import Policy
-from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.offers.withdrawals import undelivered_runs
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
@@ -82,7 +82,7 @@ def period_budget(shop: Shop, snapshot: Snapshot, campaign: Campaign) -> PeriodB
     """The policy's budget of the period in which the campaign starts, less what runs and campaigns take of it."""
     zone = shop.settings.shop.time_zone
     period = budget_period(campaign.start_at(ZoneInfo(zone)), shop.policy.budget.period, zone)
-    of_runs = snapshot.query(spent_query(period, without=[ALL_RUNS, *withdrawn_runs(shop.store)]))
+    of_runs = snapshot.query(spent_query(period, without=[ALL_RUNS, *undelivered_runs(shop.store)]))
     sent = campaigns_spent_cents(shop.store, period.since, period.until)
     to_send = _reserved_cents(shop, campaign.name, period.since, period.until)
     return PeriodBudget(period, float(shop.policy.budget.cents), of_runs["cents"][0].as_py() + sent + to_send)

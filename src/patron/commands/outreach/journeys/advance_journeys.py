@@ -67,15 +67,21 @@ def advance_journeys(
         if not live.saved:
             _store_events(shop, now)
             return None, troubles
-        is_heard = _is_due(shop, live, now)
+        refusal = held_refusal(shop.store)
+        is_heard = _is_due(shop, live, now, is_held=refusal is not None)
         if is_heard:  # why: what the collector accepted before something was due decides what becomes of it
             load_inbox(shop)
         has_more = _fold(shop, live, now, troubles)
         _take_steps(shop, live, now, troubles)
-        if not is_heard and _is_due(shop, live, now):  # why: of who just entered an order may wait there, too
+        if not is_heard and _is_due(
+            shop, live, now, is_held=refusal is not None
+        ):  # why: of who just entered an order may wait there, too
             load_inbox(shop)
             has_more = _fold(shop, live, now, troubles)
-        _send(shop, live, now, (channel, clock, should_stop), troubles)
+        if refusal is None:
+            _send(shop, live, now, (channel, clock, should_stop), troubles)
+        elif _is_due(shop, live, now):
+            troubles.append(refusal)
         _take_steps(shop, live, now, troubles)
         _store_events(shop, now)
         with shop.store.begin() as connection:
@@ -91,9 +97,9 @@ def _fold(shop: Shop, live: LiveJourneys, now: datetime, troubles: list[PatronEr
     return has_more
 
 
-def _is_due(shop: Shop, live: LiveJourneys, now: datetime) -> bool:
-    """Whether any step can be taken now: what a paused journey sends waits."""
-    running, names = {one.name for one in live.running()}, set(live.names)
+def _is_due(shop: Shop, live: LiveJourneys, now: datetime, *, is_held: bool = False) -> bool:
+    """Whether any step can be taken now: what a paused journey sends waits, and all that is sent while it is held."""
+    running, names = set[str]() if is_held else {one.name for one in live.running()}, set(live.names)
     with shop.store.begin() as connection:
         groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in names]
     return any(
@@ -133,9 +139,6 @@ def _send(
     saved, running = {one.name: one for one in live.saved}, {one.name for one in live.running()}
     with shop.store.begin() as connection:
         groups = [due_group for due_group in due_groups(connection, now) if due_group[0] in running]
-    if groups and (refusal := held_refusal(shop.store)):
-        troubles.append(refusal)
-        return
     channel, clock, should_stop = means
     heard_at = clock()
     for name, version, place in groups:

@@ -15,7 +15,7 @@ from patron.engage.send_eligibility import Allowance
 from patron.storage.offers.budget_period import budget_period
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents
 from patron.storage.outreach.journey_file import JOURNEY, Journey, Send
-from patron.storage.outreach.sending_hold import sending_hold
+from patron.storage.outreach.sending_hold import read_hold
 from patron.storage.outreach.versioned_drafts import RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
@@ -85,7 +85,7 @@ class JourneyMailing(Mailing):
         saved = JOURNEY.saved(connection, self.name)
         is_open = saved.state == RUNNING and (self.end is None or at < self.end)
         is_same = saved.approval_entry(self.version) == self.approval
-        return is_open and is_same and sending_hold(connection) is None
+        return is_open and is_same and read_hold(connection) is None
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers whose entry is still at the step."""

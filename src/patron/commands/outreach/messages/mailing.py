@@ -14,11 +14,11 @@ from patron.engage.send_eligibility import Allowance
 from patron.schema.outreach.message_states import MessageState
 from patron.storage.engine import timestamp
 from patron.storage.offers.budget_period import budget_period, spent_query
-from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.offers.withdrawals import undelivered_runs
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign, Template
 from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
-from patron.storage.outreach.sending_hold import sending_hold
+from patron.storage.outreach.sending_hold import read_hold
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
 from patron.storage.shop import Shop
 
@@ -115,7 +115,7 @@ class CampaignMailing(Mailing):
         saved = CAMPAIGN.saved(connection, self.name)
         is_same = saved.version == self.version and saved.approval_entry() == self.approval
         is_open = is_same and saved.state in {APPROVED, RUNNING} and at < self.end
-        return is_open and sending_hold(connection) is None
+        return is_open and read_hold(connection) is None
 
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:
         """Customers who are still assigned."""
@@ -128,7 +128,7 @@ def period_allowance(shop: Shop, at: datetime, left_cents: float) -> Allowance:
     """What is left of a budget, at most what is left of the policy's period, and of the offers' stocks in it."""
     store, policy = shop.store, shop.policy
     period, view = budget_period(at, policy.budget.period, shop.settings.shop.time_zone), shop.newest_snapshot()
-    by_runs = view.query(spent_query(period, without=("", *withdrawn_runs(store))))["cents"][0].as_py()
+    by_runs = view.query(spent_query(period, without=("", *undelivered_runs(store))))["cents"][0].as_py()
     of_period = policy.budget.cents - by_runs - campaigns_spent_cents(store, period.since, period.until)
     issued = offers_issued(store, period.since, period.until)
     rows = view.query(

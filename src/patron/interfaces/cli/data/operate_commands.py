@@ -110,7 +110,8 @@ def restore(
     restored = backups.restore(archive, folder, now=datetime.now(UTC))
     text = f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files."
     held = (
-        "Sending is held: say what was sent since the backup, patron sending release. A copy to try things on stays so."
+        "Sending is held: say what was sent since the backup, patron sending release."
+        " Leave it held if this is a copy to try things on."
     )
     output.answer(restored, f"{text}\n{held}", json=json)
 

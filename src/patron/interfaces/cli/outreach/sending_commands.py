@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patron.interfaces.cli import output
+from patron.interfaces.cli.data.run_commands import parse_time
 from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context
 
 if TYPE_CHECKING:
@@ -28,17 +29,27 @@ def show(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 
 @sending.command()
-def hold(by: By = "", workspace: Workspace = HERE, *, json: AsJson = False) -> None:
-    """Hold sending: campaigns, journeys, digests, webhooks and runs hand over nothing until it is released.
+def hold(
+    since: Annotated[
+        str, typer.Option(help="Since when it is not known here what was sent, such as when the backup was made.")
+    ],
+    by: By = "",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Hold sending: campaigns, journeys, audiences, digests, webhooks and runs hand over nothing until it is released.
 
     `patron restore` does it by itself. Hold it by hand after you restored a store on a database server.
 
-    Example: patron sending hold --workspace shop
+    Example: patron sending hold --since 2024-03-01T02:00 --workspace shop
     """
     from patron.commands.outreach.messages.hold_sending import hold_sending
     from patron.storage.shop import Shop
 
-    _show(hold_sending(command_context(Shop.open(workspace), by)), json=json)
+    shop = Shop.open(workspace)
+    at = parse_time(since, shop.settings.shop.time_zone)
+    _show(hold_sending(command_context(shop, by), since=at), json=json)
 
 
 @sending.command()
@@ -46,8 +57,8 @@ def release(
     sent: Annotated[
         list[Path] | None,
         typer.Option(
-            help="What was sent since the backup: the workspace that this one replaces, its outbox, the log of the mail"
-            " server, or a list of message ids. May be repeated.",
+            help="What was sent since the backup: the workspace that this one replaces, its outbox if nothing deletes"
+            " from it, the log of the mail server, or a list of message ids. May be repeated.",
         ),
     ] = None,
     by: By = "",

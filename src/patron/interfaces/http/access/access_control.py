@@ -31,6 +31,7 @@ from patron.interfaces.http.access.idempotency_keys import HEADER as IDEMPOTENCY
 from patron.interfaces.http.access.idempotency_keys import answer_once, takes_key
 from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.answer_cache import answers_of
+from patron.interfaces.http.application_bodies import MAX_RELEASE_BYTES
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
@@ -224,7 +225,7 @@ class GuardedRoute(APIRoute):
                 self._only_read(request, request.state.past)
             if request.method not in SAFE_METHODS and self.right is not None:
                 if not is_for_programs(path):
-                    request.state.form = await request.form(max_fields=MAX_FIELDS)
+                    request.state.form = await request.form(max_fields=MAX_FIELDS, max_part_size=MAX_RELEASE_BYTES)
                     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
                         await request.body()  # why: bounds it too
                 _require_page_of_ours(request)

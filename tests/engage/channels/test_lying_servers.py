@@ -83,13 +83,17 @@ def answers_of(channel, messages) -> list:
     return asyncio.run(asyncio.wait_for(collect(), 20))
 
 
-def channels(server):
-    """Each channel over HTTP, with a message."""
+def channels(server, seconds=0.3):
+    """Each channel over HTTP, with a message, and how long it waits."""
     described = {"request": {"body": {"to": "{recipient}"}}, "answer": CODED}
-    yield "sms", test_http_provider.channel("sms", server.url, described), test_http_provider.message()
+    yield (
+        "sms",
+        test_http_provider.channel("sms", server.url, described, timeout_seconds=seconds),
+        test_http_provider.message(),
+    )
     browser = test_web_push.Browser(f"{server.url}/push")
-    yield "web push", test_web_push.channel(timeout_seconds=0.3), test_web_push.message(browser.subscription)
-    yield "webhook", test_webhook.channel(server.url, timeout_seconds=0.3), test_webhook.message(1)
+    yield "web push", test_web_push.channel(timeout_seconds=seconds), test_web_push.message(browser.subscription)
+    yield "webhook", test_webhook.channel(server.url, timeout_seconds=seconds), test_webhook.message(1)
 
 
 @pytest.mark.parametrize("name", LIES)
@@ -113,14 +117,14 @@ def test_whatever_a_server_says_a_message_is_sent_once_and_has_one_answer_or_the
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         assert len(server.requests) <= 1, kind
-        assert time.monotonic() - began < 3, kind
+        assert time.monotonic() - began < 10, kind
         assert peak < 8_000_000, kind
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:20]))
 def test_a_body_that_means_nothing_is_no_success_and_shows_nothing(server, body):
     server.answer = lambda _: Answer(200, body)
-    for _, channel, message in channels(server):
+    for _, channel, message in channels(server, seconds=5):
         [answer] = answers_of(channel, [message])
         assert answer.outcome in {Outcome.SENT, Outcome.UNKNOWN}
         assert len(answer.detail) < 100

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import sqlalchemy as sa
+from workspace_copies import copy_workspace
 
 from patron.commands.access.manage_keys import create_key
 from patron.govern.access import audit_log
@@ -16,6 +17,7 @@ from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
 from patron.schema.access.access_rights import Actor, Role, rights_of_user
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
+from patron.storage.shop import Shop
 from patron.storage.toml_edit import set_values
 
 COUNT = 20
@@ -42,15 +44,22 @@ JOURNEY_FORM |= {"window_days": "14", "steps": STEPS, "start": "", "end": "", "e
 
 
 @pytest.fixture(scope="module")
-def server(made_shop):
+def own_shop(made_shop, tmp_path_factory):
+    shop = Shop.open(copy_workspace(made_shop.folder, tmp_path_factory.mktemp("saved") / "shop"))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture(scope="module")
+def server(own_shop):
     everything = rights_of_user([Role.MARKETER, Role.APPROVER])
-    with served(made_shop, Actor("Cy", everything)) as address:
+    with served(own_shop, Actor("Cy", everything)) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def secret(made_shop):
-    created = create_key(RequestContext.from_name(made_shop, now=datetime.now(UTC)), "crm of many", "secret")
+def secret(own_shop):
+    created = create_key(RequestContext.from_name(own_shop, now=datetime.now(UTC)), "crm of many", "secret")
     return {"authorization": f"Bearer {created.key}"}
 
 
@@ -73,7 +82,7 @@ def require_one_winner(answers, won):
 
 
 @pytest.mark.parametrize("kind", ["campaign", "journey"])
-def test_of_programs_that_save_what_they_read_one_wins_for_each_version(kind, server, secret, made_shop):
+def test_of_programs_that_save_what_they_read_one_wins_for_each_version(kind, server, secret, own_shop):
     content = {"campaign": CAMPAIGN, "journey": JOURNEY}[kind] | {"name": f"many of {kind}"}
     budget = {"campaign": "budget", "journey": "monthly_budget"}[kind]
 
@@ -87,13 +96,13 @@ def test_of_programs_that_save_what_they_read_one_wins_for_each_version(kind, se
     first = {kind: content | {"name": f"first {kind}", budget: 1.0}}
     warm = httpx.post(f"{server}/api/{kind}s", json=first, headers=secret, timeout=60)
     assert warm.status_code == 200, warm.text  # why: its template is kept now, and nobody waits for the sandbox
-    before = len(audit_log.entries(made_shop.store))
+    before = len(audit_log.entries(own_shop.store))
     for version in range(2):
         require_one_winner(at_once(server, save(version)), 200)
     detail = httpx.get(f"{server}/api/{kind}s/many of {kind}", timeout=60).json()
     assert detail["line"]["version"] == 2
-    saved = [one for one in audit_log.entries(made_shop.store)[before:] if one.action == f"{kind} saved"]
-    assert (len(saved), audit_log.log_problem(made_shop)) == (2, "")
+    saved = [one for one in audit_log.entries(own_shop.store)[before:] if one.action == f"{kind} saved"]
+    assert (len(saved), audit_log.log_problem(own_shop)) == (2, "")
 
     def save_anyway(client, number):
         return client.post(f"/api/{kind}s", json={kind: content | {budget: float(1_000 + number)}}, headers=secret)
@@ -103,7 +112,7 @@ def test_of_programs_that_save_what_they_read_one_wins_for_each_version(kind, se
     assert sorted(answer.json()["version"] for answer in free) == list(range(3, 3 + COUNT)), "who names none adds one"
 
 
-def test_of_programs_that_save_a_segment_they_read_one_wins(server, secret, made_shop):
+def test_of_programs_that_save_a_segment_they_read_one_wins(server, secret, own_shop):
     def save(version):
         def ask(client, number):
             rule = {"all": [{"field": "value_decile", "op": ">=", "value": 1}]}
@@ -116,7 +125,7 @@ def test_of_programs_that_save_a_segment_they_read_one_wins(server, secret, made
         require_one_winner(at_once(server, save(version)), 200)
     versions = httpx.get(f"{server}/api/segments/many of segments", timeout=60).json()["versions"]
     assert [one["version"] for one in versions] == [2, 1]
-    assert audit_log.log_problem(made_shop) == ""
+    assert audit_log.log_problem(own_shop) == ""
 
 
 @pytest.mark.parametrize(
@@ -159,9 +168,9 @@ def test_a_form_of_what_was_deleted_meanwhile_can_be_saved_as_a_new_one(server):
     assert httpx.post(f"{server}/segments", data=form).status_code == 303
 
 
-def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_approved(server, made_shop):
-    before = (made_shop.folder / "policy.toml").read_text("utf-8")
-    version = made_shop.policy.version
+def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_approved(server, own_shop):
+    before = (own_shop.folder / "policy.toml").read_text("utf-8")
+    version = own_shop.policy.version
 
     def propose(client, number):
         content = set_values(before, {("budget", "amount"): 12_345.0 + number})
@@ -171,13 +180,13 @@ def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_a
     assert {answer.status_code for answer in proposed} == {303}
     numbers = sorted(int(answer.headers["location"].split("/")[3].partition("?")[0]) for answer in proposed)
     assert len(set(numbers)) == COUNT
-    with made_shop.store.begin() as connection:
+    with own_shop.store.begin() as connection:
         connection.execute(sa.update(POLICY_PROPOSALS).values(proposed_by="Ada"))
     try:
         approved = at_once(server, lambda client, n: client.post(f"/offers/proposals/{numbers[n]}/approval"))
         assert Counter(answer.status_code for answer in approved) == {303: 1, 409: COUNT - 1}
-        text = (made_shop.folder / "policy.toml").read_text("utf-8")
-        with made_shop.store.begin() as connection:
+        text = (own_shop.folder / "policy.toml").read_text("utf-8")
+        with own_shop.store.begin() as connection:
             chosen = sa.select(POLICY_PROPOSALS).where(POLICY_PROPOSALS.c.state == "approved")
             (row,) = connection.execute(chosen).mappings()
         assert (row["content"], row["previous_content"]) == (text, before)
@@ -186,17 +195,17 @@ def test_of_people_who_propose_a_policy_each_has_a_proposal_and_one_of_them_is_a
         assert "Open the policy in force, and make your change there." in late.text
         assert 'href="/offers/text" target="_blank"' in late.text
         assert "# x" in late.text, "what was typed stays"
-        made_shop.reload_settings()
+        own_shop.reload_settings()
         for address in ("/offers/edit", "/offers/text"):
             opened = httpx.get(f"{server}{address}")
-            assert f'name="base_version" value="{made_shop.policy.version}"' in opened.text
+            assert f'name="base_version" value="{own_shop.policy.version}"' in opened.text
         for changed in ({"budget.amount": "77777"}, {"budget.amount": "lots"}):
             form = {"base_version": version, "offers.0.is_active": "1", **changed}
             late = httpx.post(f"{server}/offers/edit", data=form)
             assert f'name="base_version" value="{version}"' in late.text, "sent again, it undoes nothing"
             assert f'value="{changed["budget.amount"]}"' in late.text
             assert (late.status_code == 409) == ('href="/offers/edit" target="_blank"' in late.text)
-        assert audit_log.log_problem(made_shop) == ""
+        assert audit_log.log_problem(own_shop) == ""
     finally:
-        (made_shop.folder / "policy.toml").write_text(before, "utf-8")
-        made_shop.reload_settings()
+        (own_shop.folder / "policy.toml").write_text(before, "utf-8")
+        own_shop.reload_settings()

@@ -56,8 +56,8 @@ from patron.storage.workspace.run_files import (
     HELD,
     drop_outbox_files,
     files_of_run,
-    forget_held_run,
     outbox_digests,
+    unmark_held_run,
 )
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
@@ -273,7 +273,7 @@ def clear_offers(shop: Shop, run: Run) -> None:
     """
     with shop.store.begin() as connection:
         drop_outbox_files(connection, run_id=run.run_id, pattern=OFFERS)
-        forget_held_run(connection, run.run_id)
+        unmark_held_run(connection, run.run_id)
     remove_offers(shop.folder / "outbox" / run.run_id)
 
 

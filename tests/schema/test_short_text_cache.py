@@ -1,6 +1,6 @@
 """Results for short texts are remembered; long texts are not kept."""
 
-from patron.schema.short_text_cache import SHORT, cache_short_texts
+from patron.schema.short_text_cache import MAX_LENGTH, cache_short_texts
 
 
 def test_short_texts_are_computed_once_and_long_ones_each_time() -> None:
@@ -11,7 +11,7 @@ def test_short_texts_are_computed_once_and_long_ones_each_time() -> None:
         asked.append((one, other))
         return one + other
 
-    long = "x" * SHORT
+    long = "x" * MAX_LENGTH
     assert joined("a", "b") == joined("a", "b") == "ab"
     assert joined("a", long) == joined("a", long) == f"a{long}"
     assert asked == [("a", "b"), ("a", long), ("a", long)]

@@ -164,7 +164,7 @@ def read_journal(workspace: Path, campaign: str) -> dict[str, JournalEntry]:
         if not boot_id() or header != _header(boot_id(), os.fstat(file)):
             return {}
         for line in lines:
-            _add(entries, line)
+            _add_entry(entries, line)
     except (OSError, ValueError, KeyError):
         return {}
     finally:
@@ -191,7 +191,7 @@ def _lines(file: int) -> list[str]:
     return words
 
 
-def _add(entries: dict[str, JournalEntry], line: str) -> None:
+def _add_entry(entries: dict[str, JournalEntry], line: str) -> None:
     """Add a line to what is known. Raises ValueError, KeyError for one that cannot follow those before it."""
     kind, message_id, *words = line.split(" ")
     if kind == "marked":

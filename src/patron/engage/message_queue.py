@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.engage.providers.receipts import suppression_of
+from patron.engage.providers.receipts import suppression_reason
 from patron.govern.outreach.suppression_list import ALL_TOPICS, UNSUBSCRIBED, suppress
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
 from patron.storage.models.model_decisions import utc
@@ -149,14 +149,14 @@ def put_off(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> Non
         connection.execute(_write_unless_settled(connection, rows), [dict(row) for row in rows])
 
 
-def report_sent(connection: sa.Connection, message_ids: Iterable[str], at: datetime) -> None:
+def record_reported(connection: sa.Connection, message_ids: Iterable[str], at: datetime) -> None:
     """Record that messages were sent, known here or not: they are never handed over, and are `sent` in their turn."""
     receipt = {"kind": REPORTED, "occurred_at": at.astimezone(UTC), "is_permanent": False, "detail": ""}
     upsert(connection, RECEIPTS, [{"message_id": message_id, **receipt} for message_id in message_ids])
 
 
 def known_as_sent(connection: sa.Connection, message_ids: Iterable[str]) -> set[str]:
-    """Those of some messages that are on record as sent, or were reported so."""
+    """Ids among these of messages that are recorded, or were reported, as sent."""
     known = set[str]()
     for some in _parts(sorted(message_ids)):
         sent = sa.select(MESSAGES.c.message_id).where(
@@ -193,7 +193,7 @@ def _apply_receipts(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
     chosen = [sa.select(RECEIPTS).where(RECEIPTS.c.message_id.in_(ids)) for ids in _parts(list(message_of))]
     for receipt in (row for statement in chosen for row in connection.execute(statement).all()):
         message, is_left = message_of[receipt.message_id], receipt.kind == UNSUBSCRIBED
-        reason = UNSUBSCRIBED if is_left else suppression_of(receipt.kind, is_permanent=receipt.is_permanent)
+        reason = UNSUBSCRIBED if is_left else suppression_reason(receipt.kind, is_permanent=receipt.is_permanent)
         if reason:
             topic = message["topic"] if is_left else ALL_TOPICS
             suppress(connection, message["contact"], message["channel"], topic, reason, utc(receipt.occurred_at))

@@ -96,7 +96,7 @@ def is_disk_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in FULL or "No space left" in str(error)
 
 
-def has_no_room(path: Path) -> bool:
+def lacks_room_for_database(path: Path) -> bool:
     """Whether there is no room next to a database for what opening it takes: SQLite then reports an I/O error."""
     return shutil.disk_usage(path.parent).free < ROOM_OF_DATABASE_BYTES
 

@@ -22,7 +22,7 @@ from patron.commands.access.manage_keys import create_key
 from patron.commands.outreach.messages.read_bounces import read_bounces
 from patron.commands.outreach.messages.receive_receipts import receive_receipts
 from patron.commands.outreach.messages.send_campaign import send_campaign
-from patron.engage.message_queue import message_id_of, report_sent
+from patron.engage.message_queue import message_id_of, record_reported
 from patron.engage.providers.bounce_messages import read_returned
 from patron.engage.providers.provider_receipts import receipts_of
 from patron.engage.providers.receipts import Receipt
@@ -172,7 +172,7 @@ def test_what_became_of_reported_messages_suppresses_once_their_addresses_are_kn
         counts.append(receive_receipts(shop, receipts, now=at))
     with shop.store.begin() as connection:
         connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == hold["key"]))
-        report_sent(connection, ids.values(), at)
+        record_reported(connection, ids.values(), at)
     if not is_held:
         counts.append(receive_receipts(shop, [*receipts, Receipt("e" * 32, "complained", at)], now=at))
     counts.append(receive_receipts(shop, receipts, now=at))

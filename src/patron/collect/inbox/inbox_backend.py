@@ -84,7 +84,7 @@ class InboxBackend(Protocol):
         ...
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows of values by the statement for one."""
+        """Insert rows with the statement that inserts one."""
         ...
 
     def known_event_ids(self, ids: Sequence[bytes]) -> set[bytes]:

@@ -112,7 +112,7 @@ class PostgresBackend:
         return self._con.execute(statement.encode(), values)
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows of values by the statement for one."""
+        """Insert rows with the statement that inserts one."""
         with self._con.cursor() as cursor:
             cursor.executemany(statement.encode(), rows)
 

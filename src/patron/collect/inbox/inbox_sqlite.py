@@ -11,7 +11,7 @@ from patron.collect.inbox.inbox_backend import Statements
 from patron.schema.common_sentences import CANNOT_BE_WRITTEN, FILE_DAMAGED_CAUSE, RETRIED_AUTOMATICALLY, TRY_IN_A_MOMENT
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
-from patron.storage.durable_files import has_no_room
+from patron.storage.durable_files import lacks_room_for_database
 from patron.storage.store.commit_bound import CommitBound
 
 FIX = Sentence(
@@ -152,7 +152,7 @@ class SqliteBackend:
         return self._con.execute(statement, values)
 
     def insert_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows of values by the statement for one, many at once.
+        """Insert rows with the statement that inserts one, many at a time.
 
         Python lets other threads run at each statement, and gets its turn back only after they have computed for a
         while: with one statement a row, a commit would wait for that hundreds of times.
@@ -273,7 +273,7 @@ def copy_inbox(source: Path, target: Path) -> None:
 
 
 def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:
-    if "full" in str(error) or ("disk I/O error" in str(error) and has_no_room(Path(name))):
+    if "full" in str(error) or ("disk I/O error" in str(error) and lacks_room_for_database(Path(name))):
         return NoSpace(INBOX_DISK_FULL, where=name, todo=FREE_SOME_SPACE)
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
         return WorkspaceError(CANNOT_BE_WRITTEN(cause=error), where=name, todo=CHECK_DISK)

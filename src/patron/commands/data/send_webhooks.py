@@ -144,7 +144,7 @@ async def _attempt_all(shop: Shop, deliveries: tuple[WebhookDelivery, ...], cloc
 async def _attempt_endpoint(
     shop: Shop, endpoint: WebhookEndpoint, deliveries: list[WebhookDelivery], clock: Clock
 ) -> list[Attempt]:
-    """Attempts at one endpoint, one after the other; after a failure, or a hold on sending, the others wait."""
+    """Send to one endpoint, one delivery after the other; after a failure, or once sending is held, the rest wait."""
     settings, attempts = shop.settings.webhooks, list[Attempt]()
     async with GuardedClient(local_hosts=settings.local_hosts, timeout_seconds=settings.timeout_seconds) as client:
         for delivery in deliveries:

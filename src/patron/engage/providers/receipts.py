@@ -37,7 +37,7 @@ class Receipt:
     """Status code; no personal data."""
 
 
-def suppression_of(kind: str, *, is_permanent: bool) -> str:
+def suppression_reason(kind: str, *, is_permanent: bool) -> str:
     """Why an address is sent nothing more after a single receipt; empty where one is not enough."""
     if kind == COMPLAINED:
         return COMPLAINT

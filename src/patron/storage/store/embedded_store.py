@@ -10,7 +10,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from patron.schema.common_sentences import DISK_FULL, FILE_DAMAGED_CAUSE, FREE_AND_RUN_AGAIN
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.schema.sentences import Sentence
-from patron.storage.durable_files import PRIVATE_FILE, has_no_room, sync
+from patron.storage.durable_files import PRIVATE_FILE, lacks_room_for_database, sync
 from patron.storage.master_key import derive_key
 from patron.storage.workspace.workspace_identity import RESTORE
 
@@ -120,7 +120,7 @@ def damage_of(path: Path, key: bytes) -> str:
 
 def damaged_store(path: Path, error: Exception) -> WorkspaceError:
     """The refusal of a file that cannot be read as the store of this workspace, or NoSpace where its disk is full."""
-    if "disk I/O error" in str(error) and has_no_room(path):
+    if "disk I/O error" in str(error) and lacks_room_for_database(path):
         return NoSpace(DISK_FULL, where=str(path), todo=FREE_AND_RUN_AGAIN)
     is_foreign = "not a database" in str(error)
     what = STORE_DAMAGED_OR_OTHER if is_foreign else FILE_DAMAGED_CAUSE(cause=error)

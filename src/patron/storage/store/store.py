@@ -192,7 +192,7 @@ COUNT_COMMIT = sa.text(
     f"update workspace set value = cast(value as integer) + 1 where key = '{COMMITS}' returning value"
 )
 KEPT_CONNECTIONS, MAX_CONNECTIONS = 10, 60
-"""Open for good, and at once: threads of the server answer 40 requests, and the collector waits for none of them."""
+"""Kept open, and the most at once: 40 threads of the server answer requests, and the collector waits for none."""
 AFTERWARDS = "afterwards"
 DAMAGE = ("malformed", "not a database", "disk I/O error")
 """Signs of a file that does not hold what was written."""

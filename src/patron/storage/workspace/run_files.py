@@ -88,7 +88,7 @@ def held_runs(store: Store) -> tuple[str, ...]:
     return tuple(run_id for run_id, summary in rows if summary and summary.get(HELD))
 
 
-def forget_held_run(connection: sa.Connection, run_id: str) -> None:
+def unmark_held_run(connection: sa.Connection, run_id: str) -> None:
     """Let a run count again that is about to decide anew: it may write its outbox now."""
     summary = connection.scalar(sa.select(RUNS.c.summary).where(RUNS.c.run_id == run_id))
     if summary and summary.get(HELD):

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from pydantic import AwareDatetime, Field
 
-from patron.engage.message_queue import ID_LENGTH, REPORTED, known_as_sent, report_sent
+from patron.engage.message_queue import ID_LENGTH, REPORTED, known_as_sent, record_reported
 from patron.engage.providers.mail_log import require_not_compressed
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -172,7 +172,7 @@ def release_after(context: RequestContext, message_ids: frozenset[str], *, is_no
         if new:
             _require_runs(context.shop, connection, hold)
         # why at its end: caps must count them, and nobody knows when in that time each was sent
-        report_sent(connection, sorted(new), hold.held_at)
+        record_reported(connection, sorted(new), hold.held_at)
         holds.delete_hold(connection)
         details = {"since": hold.since.isoformat(), "sent_count": len(message_ids)}
         context.record(connection, AuditAction.SENDING_RELEASED, details)

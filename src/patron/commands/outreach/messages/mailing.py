@@ -52,7 +52,7 @@ class Mailing(ABC):
 
     @abstractmethod
     def is_open(self, connection: sa.Connection, at: datetime) -> bool:
-        """Whether it is still to be sent: nobody paused, withdrew, changed or held it, and it is not over."""
+        """Whether it may still be sent: it is not paused, withdrawn, changed, held or over."""
 
     @abstractmethod
     def pending_customers(self, connection: sa.Connection, due: Sequence[DueMessage]) -> set[str]:

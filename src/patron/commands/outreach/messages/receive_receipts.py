@@ -15,7 +15,7 @@ from patron.engage.message_queue import REPORTED
 from patron.engage.providers.provider_answer import receipts_in
 from patron.engage.providers.provider_description import ProviderDescription
 from patron.engage.providers.provider_receipts import MAX_RECEIPTS, receipts_of
-from patron.engage.providers.receipts import BOUNCED, UNSUBSCRIBED, Receipt, suppression_of
+from patron.engage.providers.receipts import BOUNCED, UNSUBSCRIBED, Receipt, suppression_reason
 from patron.engage.providers.standard_webhooks import SIGNATURE, is_signed
 from patron.govern.outreach.suppression_list import ALL_TOPICS, SOFT_BOUNCES, suppress
 from patron.govern.outreach.unsubscribe_tokens import Subscription
@@ -159,7 +159,7 @@ def _receive(shop: Shop, receipts: Sequence[Receipt], now: datetime) -> tuple[in
 
 def _reason(shop: Shop, connection: sa.Connection, receipt: Receipt, contact: str | None) -> str:
     """Why the address of a message is sent nothing more; empty where it is."""
-    if reason := suppression_of(receipt.kind, is_permanent=receipt.is_permanent):
+    if reason := suppression_reason(receipt.kind, is_permanent=receipt.is_permanent):
         return reason
     if receipt.kind != BOUNCED:
         return ""

@@ -63,6 +63,8 @@ PATIENCE_SECONDS = 120
 HEALTH_EVERY = 0.5
 DOCTOR_SECONDS = 60
 SLOWEST_SECONDS = 1.0
+WAIT = ("--wait", "600")
+"""Of a command beside: events are stored all the time."""
 GROWTH = 1.05
 """Most that memory may grow in the last third."""
 
@@ -216,7 +218,7 @@ def work_beside(night: Night, place: Path, world: ShopSimulator, forgettable: It
             ("run", ("--as-of", day.isoformat())),
         ):
             while night.goes_on():
-                night.beside, night.beside_name = command(night.folder, name, *args, low=True), name
+                night.beside, night.beside_name = command(night.folder, name, *args, *WAIT, low=True), name
                 code = night.beside.wait()
                 if code == 0:
                     night.jobs[name] += 1
@@ -340,7 +342,10 @@ def report(night: Night) -> None:
     if night.restarts[1:]:
         print(f"/health answered {max(night.restarts[1:]):.1f} s after a start at the latest")
     if not night.is_killed:
-        night.require(not night.clicks.problems, f"{len(night.clicks.problems)} pages failed")
+        # why: somebody opens the page of a person who was forgotten a moment ago
+        failed = [one for one in night.clicks.problems if not (one.startswith("customer") and ": 404 " in one)]
+        night.require(not failed, f"{len(failed)} pages failed")
+        night.require(len(night.clicks.problems) - len(failed) <= night.jobs["forget"], "people are not found")
         night.require(np.percentile(every, 95) <= 1000 * SLOWEST_SECONDS, "pages take too long")
         night.require(longest <= 1000 * SLOWEST_SECONDS, "/health takes too long")
         night.require(growth <= GROWTH, "memory grows")

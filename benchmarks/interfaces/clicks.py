@@ -75,7 +75,7 @@ def sign_in(shop: Shop, users: int) -> list[str]:
             user = add_user(connection, email, f"Reader {number}", access, by="benchmark", at=at)
             change_user(connection, user, state="active")
             secret = create_session(connection, user, Browser("127.0.0.1", "benchmark"), has_second_factor=True, at=at)
-            cookies.append(f"{SESSION_COOKIE}={secret}")
+            cookies.append(f"{SESSION_COOKIE}={secret}; screen=wide")
     return cookies
 
 

@@ -45,6 +45,7 @@ MAX_JOINED_FILE_BYTES = 1_000_000
 RESTART_SECONDS = 1.0
 STOP_TIMEOUT_SECONDS = 60.0
 INPUT, READ_BYTES = 0, 65_536
+LOWER_PRIORITY = 5
 
 
 @dataclass
@@ -162,6 +163,7 @@ def main(folder: Path) -> None:
     """Work until the input is closed."""
     for one in (signal.SIGINT, signal.SIGTERM):  # why: they are for the collector, which tells us by closing the input
         signal.signal(one, signal.SIG_IGN)
+    os.nice(LOWER_PRIORITY)  # why: whoever waits for an answer comes first
     worker = CompactionWorker(Shop.open(folder))
     is_last = False
     wait = 0.0

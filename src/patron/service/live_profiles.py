@@ -99,7 +99,9 @@ def _without_other_customers(
     view: Snapshot | None, customer_id: str, profile_by_token: dict[str, TokenProfile]
 ) -> dict[str, TokenProfile]:
     """Profiles without those of tokens that belong to another customer in the last run."""
-    customer_by_token = _customer_by_token(view, list(profile_by_token))
+    # why: all identities are read for a token, few for a customer
+    own_tokens = set(_tokens_of(view, customer_id))
+    customer_by_token = _customer_by_token(view, [token for token in profile_by_token if token not in own_tokens])
     return {
         token: profile
         for token, profile in profile_by_token.items()

@@ -5,7 +5,7 @@ Data: `lake` (Delta tables), `store` (rows that need transactions), `runs` (snap
 SQL: `engine` is its portable words; `duck_engine` on one machine, `spark_engine` on a cluster.
 Key: `master_key`, outside the workspace.
 Settings: `settings` (where we run), `settings_problems`, `setting_path`, `toml_edit`.
-Files: `durable_files`, `safe_csv`. What people send is read in a `sandbox`.
+Files: `durable_files`, `safe_csv`, `write_ahead_log` (of SQLite). What people send is read in a `sandbox`.
 Saved things, their tables, settings and policy: `access`, `customers`, `data`, `insight`, `offers`, `outreach`,
 `privacy`, `recommendations`, `segments`; `base_version` refuses the second of two edits. `profile_state`: which events
 live profiles hold.

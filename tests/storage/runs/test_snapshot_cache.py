@@ -11,11 +11,10 @@ import pytest
 
 from patron.schema.errors import LakeDamaged
 from patron.schema.tables import BY_NAME
-from patron.storage.lake.parquet_rows import files_with, have_columns
-from patron.storage.runs import snapshot_cache
+from patron.storage.lake.parquet_rows import RowGroupCache, have_columns
 from patron.storage.runs.runs import Run
 from patron.storage.runs.snapshot import Snapshot, customer_row
-from patron.storage.runs.snapshot_cache import CachedSnapshot, reader_of
+from patron.storage.runs.snapshot_cache import CachedSnapshot
 from patron.storage.shop import Shop
 from sample_rows import sample
 
@@ -103,33 +102,72 @@ def test_only_rows_of_the_run_are_read_where_they_are_asked_for(tmp_path):
 
 def test_a_damaged_file_is_noticed_even_if_it_says_that_it_has_nothing_of_the_customer(view):
     assert view.query("select count(*) as n from traits")["n"][0].as_py() == 6
-    other = files_with("customer_id", "emil", view.shop.lake.files(TRAITS))[0]
+    (other,) = (
+        path for path in view.shop.lake.files(TRAITS) if "emil" in pq.read_table(path)["customer_id"].to_pylist()
+    )
     Path(other).write_bytes(Path(other).read_bytes()[:-20])
     with pytest.raises(LakeDamaged, match="traits"):
         view.customer_rows("traits", "anna")
 
 
-def test_rows_of_customers_are_kept_up_to_a_size_and_large_ones_are_read_again(view, monkeypatch):
-    customers = [one for of_file in FILES for one in of_file]
-    size = snapshot_cache.size_of(view.customer_rows("traits", "anna"))
-    reader = reader_of(view)
-    monkeypatch.setattr(snapshot_cache, "MAX_CUSTOMER_BYTES", 2 * size)
-    for customer in customers:
-        assert view.customer_rows("traits", customer).num_rows == customers.count(customer)
-    assert 0 < len(reader._customer_rows) <= 2
-    monkeypatch.setattr(snapshot_cache, "MAX_BYTES_OF_A_CUSTOMER", 0)
-    reader._customer_rows.clear()
-    assert view.customer_rows("traits", "carl").num_rows == 1
-    assert not reader._customer_rows
+def test_rows_with_a_value_come_from_every_row_group_that_has_some_and_from_no_other(tmp_path):
+    fields = [pa.field("who", pa.string()), pa.field("n", pa.int64())]
+    whos = ["anna", "bert", "bert", "bert", "carl", "dora", None, None]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"who": whos, "n": range(8)}), path, row_group_size=2)
+    rows_with = RowGroupCache(0).rows_with
+    assert rows_with("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
+    assert rows_with("who", "dora", [str(path)], fields, None)["n"].to_pylist() == [5]
+    assert rows_with("who", "zoe", [str(path)], fields, None).num_rows == 0
+    first, third = (pq.read_metadata(path).row_group(number).column(0) for number in (0, 2))
+    damaged = bytearray(path.read_bytes())
+    damaged[third.dictionary_page_offset : third.dictionary_page_offset + third.total_compressed_size] = bytes(
+        third.total_compressed_size
+    )
+    path.write_bytes(damaged)
+    assert first.statistics.max == "bert"
+    assert rows_with("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
+    with pytest.raises((OSError, pa.ArrowException)):
+        rows_with("who", "dora", [str(path)], fields, None)
 
 
-def test_only_files_that_may_hold_a_value_are_named(view):
-    files = view.shop.lake.files(TRAITS)
-    assert len(files) == len(FILES)
-    assert len(files_with("customer_id", "bert", files)) == 2
-    assert len(files_with("customer_id", "emil", files)) == 1
-    assert files_with("customer_id", "cora", files) == []
-    assert files_with("no such column", "bert", files) == files
+def test_row_groups_are_kept_up_to_a_size_and_those_read_last_stay(tmp_path):
+    fields = [pa.field("who", pa.string()), pa.field("n", pa.int64())]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"who": ["anna", "bert", "carl"], "n": range(3)}), path, row_group_size=1)
+    size = pq.ParquetFile(path).read_row_group(0).nbytes
+    kept = RowGroupCache(2 * size)
+
+    def is_there(who):
+        return kept.rows_with("who", who, [str(path)], fields, None).num_rows == 1
+
+    assert is_there("anna")
+    assert is_there("bert")
+    assert is_there("anna")
+    assert is_there("carl")
+    path.write_bytes(bytes(path.stat().st_size))
+    assert is_there("anna")
+    assert is_there("carl")
+    with pytest.raises((OSError, pa.ArrowException)):
+        is_there("bert")
+
+
+def test_rows_with_a_value_are_cast_and_what_a_file_lacks_is_null(tmp_path):
+    fields = [pa.field("who", pa.string()), pa.field("n", pa.int64()), pa.field("part", pa.string())]
+    files = []
+    for part, columns in (
+        ("a", {"who": ["bert"], "n": pa.array([1], pa.int32())}),
+        ("b", {"who": ["bert"]}),
+        ("c", {"n": [3]}),
+    ):
+        (tmp_path / f"part={part}").mkdir()
+        files.append(str(tmp_path / f"part={part}" / "rows.parquet"))
+        pq.write_table(pa.table(columns), files[-1])
+    rows_with = RowGroupCache(0).rows_with
+    rows = rows_with("who", "bert", files, fields, "part")
+    assert rows.schema.equals(pa.schema(fields))
+    assert rows.to_pylist() == [{"who": "bert", "n": 1, "part": "a"}, {"who": "bert", "n": None, "part": "b"}]
+    assert rows_with("who", "bert", [], fields, None).schema.equals(pa.schema(fields))
 
 
 def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_one_type(tmp_path):

@@ -13,6 +13,7 @@ from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, Workspace
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import lacks_room_for_database
 from patron.storage.store.commit_bound import CommitBound
+from patron.storage.write_ahead_log import empty_log
 
 FIX = Sentence(
     "fix_inbox",
@@ -214,8 +215,8 @@ class SqliteBackend:
         """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
         with self.translated_errors():
             self._con.execute("vacuum")
-            is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
-        if is_read:
+            is_empty = empty_log(lambda: bool(self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]))
+        if not is_empty:
             raise WorkspaceBusy(OTHERS_READ_INBOX, where=self.name, todo=TRY_IN_A_MOMENT)
 
     def settle(self) -> None:

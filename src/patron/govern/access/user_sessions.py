@@ -5,12 +5,14 @@ The cookie is 32 random bytes, so that its plain SHA-256 is enough to know it ag
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.errors import WorkspaceBusy
 from patron.storage.access.access_tables import SESSIONS, TEAMS, USERS
 from patron.storage.shop import Shop
 
@@ -93,9 +95,8 @@ def find_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:
         row = connection.execute(chosen).mappings().first()
         if row is None or _lost_team(row):
             return None
-        if now - row["used_at"].replace(tzinfo=now.tzinfo) >= USED_EVERY:
-            used = sa.update(SESSIONS).where(SESSIONS.c.session_id == row["session_id"])
-            connection.execute(used.values(used_at=now))
+    if now - row["used_at"].replace(tzinfo=now.tzinfo) >= USED_EVERY:
+        _record_use(shop, row["session_id"], now)
     actor = _actor_of(row)
     return Session(
         row["session_id"],
@@ -106,6 +107,13 @@ def find_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:
         has_second_factor=row["has_second_factor"],
         locale=row["locale"],
     )
+
+
+def _record_use(shop: Shop, session_id: str, now: datetime) -> None:
+    """Record that a session was used; while others write, a later request does."""
+    used = sa.update(SESSIONS).where(SESSIONS.c.session_id == session_id)
+    with suppress(WorkspaceBusy), shop.store.begin_at_once() as connection:
+        connection.execute(used.values(used_at=now))
 
 
 def actor_of_user(connection: sa.Connection, user_id: str) -> Actor | None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -11,6 +13,8 @@ import altair as alt
 import vl_convert
 
 from patron.interfaces.charts.value_marks import UNHEARD
+from patron.storage.sandbox.sandbox import Sandbox, Stopped
+from patron.storage.sandbox.sandbox_process import Bounds
 
 HALF, WIDE = 460, 940
 """Widths charts are drawn at, pixels; pages scale them."""
@@ -53,6 +57,8 @@ CONFIG = {
     "text": {"fontSize": 12, "color": INK},
 }
 
+DRAWING = Bounds(processes=1, seconds=10.0, threads=4, memory_bytes=2 << 30, is_confined=False)
+"""Of the process that draws: it reads the system's fonts, and reserves far more memory than it takes."""
 KINDS = {"#": "row", UNHEARD: "value"}
 """What marks of `value_marks` become in the picture, by how they begin."""
 
@@ -102,10 +108,43 @@ def specification(
     return {**sized.to_dict(validate=False), "config": CONFIG}
 
 
+def draw(spec: str) -> str:
+    """SVG of a specification, as the drawing library writes it."""
+    return vl_convert.vegalite_to_svg(json.loads(spec))
+
+
+class _Drawer:
+    """Draws here, or in a process of its own."""
+
+    sandbox: Sandbox | None = None
+
+    def draw(self, spec: str) -> str:
+        if self.sandbox is None:
+            return draw(spec)
+        try:
+            return self.sandbox.call(draw, spec)
+        except Stopped:  # why: it may have been killed, and a page is shown nevertheless
+            return draw(spec)
+
+
+_DRAWER = _Drawer()
+
+
+@contextmanager
+def drawing_elsewhere() -> Iterator[None]:
+    """Draw in a process of its own for the time of a block: nothing else is computed for the 20 ms of a drawing."""
+    _DRAWER.sandbox = Sandbox(DRAWING)
+    try:
+        yield
+    finally:
+        _DRAWER.sandbox.close()
+        _DRAWER.sandbox = None
+
+
 @lru_cache(maxsize=512)
 def svg_of(spec: str, label: str) -> str:
     """SVG of a specification; the text of the specification holds its data, so the same data is drawn once."""
-    drawn = vl_convert.vegalite_to_svg(json.loads(spec))
+    drawn = _DRAWER.draw(spec)
     # why: the inner English roles and labels would be read out word by word; the figure carries one label and a table
     shown = re.sub(f'aria-label="([{"".join(KINDS)}])([^"]*)"', lambda one: f'data-{KINDS[one[1]]}="{one[2]}"', drawn)
     quiet = re.sub(

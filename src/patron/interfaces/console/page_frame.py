@@ -23,7 +23,8 @@ from patron.storage.runs.past_shop import PastShop
 from patron.storage.runs.snapshot import Past
 
 ACCOUNT = "/account"
-COOKIE, THEME_COOKIE = "lang", "theme"
+COOKIE, THEME_COOKIE, SCREEN_COOKIE = "lang", "theme", "screen"
+"""Choices of the top bar, and `wide` or `narrow` by the script of a page: a chart is drawn for that screen only."""
 THEMES = ("system", "light", "dark")
 FRAME_PARAMETERS = ("lang", "theme")
 """What the address of every page takes: the choices of its top bar, which become cookies."""
@@ -134,6 +135,7 @@ class Console:
             "themes": {theme: _with_choice(request, THEME_COOKIE, theme) for theme in THEMES},
             "actor": request.state.actor,
             "csrf": request.state.csrf,
+            "screen": request.cookies.get(SCREEN_COOKIE, ""),
             "data": self._data_shown(request, texts, here) if groups else None,
             "may": lambda action, area: self.may(request, action, area),
         }

@@ -1,5 +1,6 @@
 """The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
 
+import asyncio
 from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI, Request
@@ -42,12 +43,19 @@ from patron.service.live_recommendations import LiveRecommendations
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
+PAGES_AT_ONCE = 4
+"""Pages of the console that are computed at once, the others in turn.
+
+More do not end sooner: they take turns at the interpreter at each of some hundred reads, and so does the collector.
+"""
+
 
 def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor | None = None) -> FastAPI:
     """Application over one shop: API and console; `visitor` is what somebody may do who has not signed in."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = AnswerCache(shop)
+    app.state.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
     app.state.recommendations = LiveRecommendations(shop)
     if collector:
         collector.on_accepted = app.state.recommendations.observe

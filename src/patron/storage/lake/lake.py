@@ -42,13 +42,13 @@ from patron.storage.lake.parquet_rows import (
 )
 
 ROW_GROUP = 131_072
-SORTED_ROW_GROUP = 32_768
-"""Rows that are read or skipped together where the rows of a file are in order."""
+SORTED_ROW_GROUP = 4_096
+"""Rows that are read or skipped together where the rows of a file are in order: a page reads one for each table."""
 PRIVATE = 0o700
 RETENTION = timedelta(days=7)
 """How long files stay that the newest version no longer needs: nobody reads a snapshot for longer."""
 SMALL_BYTES = 4_000_000
-GROUPS_PER_FILE = 16
+GROUPS_PER_FILE = 128
 """Row groups of one file; a table with more has several, each a range of its order, so that few are written again."""
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""

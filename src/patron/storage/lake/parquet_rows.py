@@ -1,8 +1,11 @@
-"""Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
+"""Rows of a table: as SQL over Parquet files, and those with one value, from the parts of files that may have it."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +22,14 @@ PARTITION_NULL = Sentence("partition_null", "{name} is NULL")
 NEEDS_PARTITION = Sentence("needs_partition", "Every row needs its partition.")
 FIX_QUERY = Sentence("fix_query", "Fix the query that wrote it.")
 
+FEW_GROUPS = 8
+"""Row groups of a file that one value may be in to be kept."""
 FEW_FILES = 8
 """Files whose columns are looked up, which takes a millisecond each, to read them by a simpler query."""
+
+
+Bounds: TypeAlias = tuple[str, str] | None
+"""Least and greatest value of a text column; None where statistics do not say."""
 
 
 def declared_rows(table: Table, source_schema: pa.Schema, sql: str, part: str | None) -> str:
@@ -83,9 +92,75 @@ def columns_without_nulls(path: Path) -> set[str]:
     return {name for name in names if counts.get(name, 0) == file.metadata.num_row_groups}
 
 
-def files_with(column: str, value: str, files: Sequence[str]) -> list[str]:
-    """Those of some written files that may have rows with a value in a text column, by their statistics."""
-    return [path for path in files if _may_have(_bounds(path, column), value)]
+class RowGroupCache:
+    """Row groups of files in order that were read last, for whoever looks for single values in them."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._kept: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rows_with(
+        self, column: str, value: str, files: Sequence[str], fields: Sequence[pa.Field], partition_by: str | None
+    ) -> pa.Table:
+        """Rows of some written files that have a value in a text column, cast to fields; what a file lacks is NULL.
+
+        Reads the row groups that may have the value by their statistics. Raises OSError, pa.ArrowException.
+        """
+        schema = pa.schema([field.with_nullable(True) for field in fields])
+        found = [schema.empty_table()]
+        for path in files:
+            for rows in self._groups(path, _groups_with(column, value, path)):
+                theirs = rows.filter(pc.equal(rows[column], value))
+                if theirs.num_rows:
+                    found.append(_conformed(theirs, schema, partition_by, path))
+        return pa.concat_tables(found)
+
+    def _groups(self, path: str, numbers: Sequence[int]) -> Iterator[pa.Table]:
+        """Some row groups of a file; those of a till or a test user, who is in many, push no others out."""
+        with self._lock:
+            kept = {number: rows for number in numbers if (rows := self._kept.get((path, number))) is not None}
+            for number in kept:
+                self._kept.move_to_end((path, number))
+        yield from kept.values()
+        if len(kept) == len(numbers):
+            return
+        with pq.ParquetFile(path, metadata=_metadata(path)) as file:
+            for number in numbers:
+                if number not in kept:
+                    rows = file.read_row_group(number, use_threads=False)
+                    if len(numbers) <= FEW_GROUPS:
+                        self._keep((path, number), rows)
+                    yield rows
+
+    def _keep(self, key: tuple[str, int], rows: pa.Table) -> None:
+        with self._lock:
+            before = self._kept.pop(key, None)
+            self._kept[key] = rows
+            self._bytes += rows.nbytes - (before.nbytes if before is not None else 0)
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+def _groups_with(column: str, value: str, path: str) -> list[int]:
+    of_file, of_groups = _bounds(path, column)
+    # why: of hundreds of files a few may have it, of hundreds of groups each
+    if not _may_have(of_file, value):
+        return []
+    return [number for number, bounds in enumerate(of_groups) if _may_have(bounds, value)]
+
+
+def _conformed(rows: pa.Table, schema: pa.Schema, partition_by: str | None, path: str) -> pa.Table:
+    known = {*rows.schema.names}
+    for field in schema:
+        if field.name == partition_by:
+            part = Path(path).parent.name.removeprefix(f"{partition_by}=")
+            rows = rows.append_column(field, pa.repeat(part, rows.num_rows))
+        elif field.name not in known:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    rows = rows.select(schema.names)
+    # why: to cast takes as long as to find the rows
+    return rows if rows.schema.equals(schema) else rows.cast(schema)
 
 
 def have_columns(names: Collection[str], files: Sequence[str]) -> bool:
@@ -94,7 +169,7 @@ def have_columns(names: Collection[str], files: Sequence[str]) -> bool:
     return all(name in types and types[name] == every[0].get(name) for types in every for name in names)
 
 
-def _may_have(bounds: tuple[str, str] | None, value: str) -> bool:
+def _may_have(bounds: Bounds, value: str) -> bool:
     return bounds is None or bounds[0] <= value <= bounds[1]
 
 
@@ -104,18 +179,25 @@ def _types(path: str) -> Mapping[str, pa.DataType]:
     return {one.name: one.type for one in pq.read_schema(path)}
 
 
-@lru_cache(maxsize=16_384)
-def _bounds(path: str, column: str) -> tuple[str, str] | None:
-    """Least and greatest value of a file, which never changes once it is written; None where it does not say."""
-    metadata = pq.read_metadata(path)
+@lru_cache(maxsize=64)
+def _metadata(path: str) -> pq.FileMetaData:
+    """Footer of a file, which never changes once it is written."""
+    return pq.read_metadata(path)
+
+
+@lru_cache(maxsize=4_096)
+def _bounds(path: str, column: str) -> tuple[Bounds, Sequence[Bounds]]:
+    """Bounds of a file, and of each of its row groups; a file without the column has none of them."""
+    metadata = _metadata(path)
     names = [metadata.schema.column(position).path for position in range(metadata.num_columns)]
-    if column not in names or not metadata.num_row_groups:
-        return None
-    groups = range(metadata.num_row_groups)
-    every = [metadata.row_group(group).column(names.index(column)).statistics for group in groups]
-    if not all(one is not None and one.has_min_max for one in every):
-        return None
-    return min(one.min for one in every), max(one.max for one in every)
+    if column not in names:
+        return None, ()
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    every = [group.column(names.index(column)).statistics for group in groups]
+    bounds = [(one.min, one.max) if one is not None and one.has_min_max else None for one in every]
+    if not bounds or None in bounds:
+        return None, bounds
+    return (min(low for low, _ in bounds), max(high for _, high in bounds)), bounds  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def split_by_partition(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:

@@ -1,5 +1,8 @@
 """The last completed run, which everybody reads, and earlier ones for those who name them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +23,30 @@ RUN_OR_NEWEST = Sentence("run_or_newest", "Run it with `patron run`, or name one
 RUNS_LISTED = 5
 
 
+_HELD: ContextVar[dict[Shop, Snapshot] | None] = ContextVar("patron_last_runs", default=None)
+
+
+@contextmanager
+def one_last_run() -> Iterator[None]:
+    """Read one run for the time of a block, even if another completes meanwhile: parts of a page belong together."""
+    token = _HELD.set({})
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
+
+
 def last_run(shop: Shop) -> Snapshot:
     """The shop as its last completed run left it. Raises NoRunYet before any run has completed."""
+    held = _HELD.get()
+    if held is None:
+        return _last_run(shop)
+    if shop not in held:
+        held[shop] = _last_run(shop)
+    return held[shop]
+
+
+def _last_run(shop: Shop) -> Snapshot:
     # why here: who finds no run needs no engine
     from patron.storage.runs.snapshot_cache import CachedSnapshot  # noqa: PLC0415
 

@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal
-from patron.storage.lake.parquet_rows import files_with
-from patron.storage.runs.pinned_tables import THIS, with_ctes
+from patron.storage.lake.parquet_rows import RowGroupCache
+from patron.storage.runs.pinned_tables import THIS, rows_where, with_ctes
 from patron.storage.runs.snapshot import Fact, customer_row
 from patron.storage.shop import Shop, Snapshot
 
@@ -28,12 +29,10 @@ AGGREGATED = frozenset({"customers"})
 """Tables that take a while to rebuild as of a past run."""
 CUSTOMER_ROWS = "customer_rows_"
 """Before the name of a table: the rows that it has of one customer."""
-MAX_CUSTOMER_BYTES = 64_000_000
-"""Of rows of customers that are kept, a few hundred customers'."""
-COLUMN_BYTES = 600
-"""Memory that a column of a kept table takes next to its values; measured: 507 to 566."""
-MAX_BYTES_OF_A_CUSTOMER = 1_000_000
-"""Of a table's rows of one customer that are kept: those of a till or a test user are read again."""
+MAX_KEPT_BYTES = 128_000_000
+"""Of parts of files with rows of customers: all of a shop with some ten thousand of them."""
+UNREADABLE = (duckdb.Error, pa.ArrowException, OSError)
+"""What reading a customer's rows may raise."""
 
 
 class SnapshotReader:
@@ -49,13 +48,14 @@ class SnapshotReader:
         self._lock = threading.Lock()
         self._files: dict[str, Sequence[str]] = {}
         """Files of each table that was asked for."""
+        self._fields: dict[str, Sequence[pa.Field]] = {}
+        """Columns of each table of which a customer's rows were read."""
         self._views: set[str] = set()
         """Tables that are known as views."""
         self._of_run: set[str] = set()
         """Tables whose rows of this run are known as views, too."""
         self._facts: dict[object, Any] = {}
-        self._customer_rows: dict[tuple[str, str, str | None], pa.Table] = {}
-        self._customer_bytes = 0
+        self._row_groups = RowGroupCache(MAX_KEPT_BYTES)
 
     def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
@@ -67,7 +67,7 @@ class SnapshotReader:
     def query_customer(self, customer_id: str, sql: str) -> pa.Table:
         """Run one SELECT over the run's tables as if they had rows of one customer only, who is the table `customer`.
 
-        Raises duckdb.Error, LakeDamaged.
+        Raises duckdb.Error, pa.ArrowException, OSError, LakeDamaged.
         """
         named = self._tables.engine.table_names(sql)
         of_run = {name.removeprefix(THIS) for name in named if name.startswith(THIS)} & BY_NAME.keys()
@@ -83,32 +83,34 @@ class SnapshotReader:
             return cursor.sql(with_ctes(sql, relations)).to_arrow_table()
 
     def customer_rows(self, name: str, customer_id: str, run_id: str | None = None) -> pa.Table:
-        """Rows that a table has of one customer, perhaps only those of a run; read once.
+        """Rows that a table has of one customer, perhaps only those of a run.
 
-        Raises duckdb.Error, LakeDamaged.
+        They are read from the parts of files that may hold some by their order. Raises duckdb.Error,
+        pa.ArrowException, OSError, LakeDamaged.
         """
-        key = (name, customer_id, run_id)
-        rows = self._customer_rows.get(key)
-        if rows is None:
-            rows = self._read_customer_rows(BY_NAME[name], customer_id, run_id)
-            if size_of(rows) <= MAX_BYTES_OF_A_CUSTOMER:
-                self._keep(key, rows)
-        return rows
+        table = BY_NAME[name]
+        files = self._files_of(table)
+        if run_id is not None and table.partition_by == RUN_ID:
+            files = [path for path in files if Path(path).parent.name == f"{RUN_ID}={run_id}"]
+        # why: before any is left out, as a damaged footer might hide rows
+        self._lake.verifier.verify_files(table, files)
+        if table.name not in self._fields:
+            self._fields[table.name] = self._lake.fields(table, self._tables.versions.get(table.name))
+        rows = self._row_groups.rows_with(CUSTOMER_ID, customer_id, files, self._fields[table.name], table.partition_by)
+        if run_id is not None and table.partition_by != RUN_ID:
+            rows = rows.filter(pc.equal(rows[RUN_ID], run_id))
+        condition = self._tables.conditions.get(table.name)
+        if condition is None or not rows.num_rows:
+            return rows
+        with self._con.cursor() as cursor:
+            cursor.register("rows_of_customer", rows)
+            return cursor.sql(rows_where("select * from rows_of_customer", condition)).to_arrow_table()
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:
         """What `make` returned when it was first asked for; two who ask at once may both compute it."""
         if name not in self._facts:
             self._facts[name] = make()
         return self._facts[name]
-
-    def _keep(self, key: tuple[str, str, str | None], rows: pa.Table) -> None:
-        """Keep rows of a customer for the next question, in place of those that were read first."""
-        with self._lock:
-            before = self._customer_rows.pop(key, None)
-            self._customer_rows[key] = rows
-            self._customer_bytes += size_of(rows) - (size_of(before) if before is not None else 0)
-            while self._customer_bytes > MAX_CUSTOMER_BYTES:
-                self._customer_bytes -= size_of(self._customer_rows.pop(next(iter(self._customer_rows))))
 
     def _cursor(self, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
         """A connection of one query, which knows the tables that it may name as views."""
@@ -139,28 +141,6 @@ class SnapshotReader:
             self._files[table.name] = self._tables.files(table.name)
         return self._files[table.name]
 
-    def _read_customer_rows(self, table: Table, customer_id: str, run_id: str | None) -> pa.Table:
-        """Read a customer's rows from the files that may hold some by their order."""
-        where = f"where {CUSTOMER_ID} = {literal(customer_id)}"
-        files = self._files_of(table)
-        if run_id is not None:
-            where += f" and {RUN_ID} = {literal(run_id)}"
-            if table.partition_by == RUN_ID:
-                files = [path for path in files if Path(path).parent.name == f"{RUN_ID}={run_id}"]
-        # why: before any is left out, as a damaged footer might hide rows
-        self._lake.verifier.verify_files(table, files)
-        files = files_with(CUSTOMER_ID, customer_id, files)
-        relation = self._tables.relation_of_files(table.name, files)
-        with self._con.cursor() as cursor:
-            rows = cursor.sql(f"select * from ({relation}) {where}").to_arrow_table()
-        # why: a copy, as the columns that DuckDB makes have room for more rows, which would be kept as well
-        return rows.take(pa.array(range(rows.num_rows), pa.int64()))
-
-
-def size_of(rows: pa.Table) -> int:
-    """Memory that a table takes, bytes: a row of one customer is mostly columns."""
-    return rows.nbytes + COLUMN_BYTES * rows.num_columns
-
 
 @dataclass(frozen=True)
 class CachedSnapshot(Snapshot):
@@ -178,7 +158,7 @@ class CachedSnapshot(Snapshot):
         """Run a portable SELECT about one customer, who is the only row of the table `customer`."""
         try:
             return reader_of(self).query_customer(customer_id, sql)
-        except duckdb.Error:
+        except UNREADABLE:
             return super().query_customer(customer_id, sql)
 
     def customer_rows(self, name: str, customer_id: str, *, is_of_run: bool = False) -> pa.Table:
@@ -187,7 +167,7 @@ class CachedSnapshot(Snapshot):
             return super().customer_rows(name, customer_id, is_of_run=is_of_run)
         try:
             return reader_of(self).customer_rows(name, customer_id, self.run.run_id if is_of_run else None)
-        except duckdb.Error:
+        except UNREADABLE:
             return super().customer_rows(name, customer_id, is_of_run=is_of_run)
 
     def once(self, name: object, make: Callable[[], Fact]) -> Fact:

@@ -31,10 +31,12 @@ from patron.storage.outreach import campaign_tables  # noqa: F401 - their tables
 from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables are the store's
 from patron.storage.runs import job_tables  # noqa: F401 - their tables are the store's
 from patron.storage.store.commit_bound import CommitBound
-from patron.storage.store.embedded_store import damaged_store, prepare, unlock
+from patron.storage.store.embedded_store import PATIENCE, damaged_store, prepare, unlock
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
 from patron.storage.store.store_migrations import migrate, revision_of, revisions
+from patron.storage.write_ahead_log import empty_log
 
+OTHERS_WRITE_STORE = Sentence("others_write_store", "other processes are writing to the store")
 OTHERS_READ_STORE = Sentence("others_read_store", "other processes are reading the store")
 NEWER_STORE = Sentence("newer_store", "the store was written by a newer Patron (revision {revision})")
 CANNOT_BE_OPENED = Sentence("cannot_be_opened", "cannot be opened ({cause})")
@@ -254,7 +256,10 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Open a transaction that commits at the end of the block. Raises NoSpace, Overloaded, WorkspaceError."""
+        """Open a transaction that commits at the end of the block.
+
+        Raises NoSpace, Overloaded, WorkspaceBusy when others write for half a minute, WorkspaceError.
+        """
         count, afterwards = 0, []
         with self._write_errors():
             with self.engine.begin() as connection:
@@ -269,12 +274,27 @@ class Store:
             act()
 
     @contextmanager
+    def begin_at_once(self) -> Iterator[sa.Connection]:
+        """As `begin`, but raise WorkspaceBusy when another process is writing to a file."""
+        with self.begin() as connection:
+            if not self.file:
+                yield connection
+                return
+            connection.exec_driver_sql("pragma busy_timeout = 0")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql(f"pragma {PATIENCE}")
+
+    @contextmanager
     def _write_errors(self) -> Iterator[None]:
         try:
             yield
         except DatabaseError as error:
             if "disk is full" in str(error):
                 raise NoSpace(DISK_FULL, where="store", todo=FREE_SPACE) from error
+            if "database is locked" in str(error.orig):
+                raise WorkspaceBusy(OTHERS_WRITE_STORE, where=str(self.file), todo=TRY_IN_A_MOMENT) from error
             if self.file and any(sign in str(error.orig) for sign in DAMAGE):
                 raise damaged_store(self.file, error.orig or error) from error
             raise
@@ -332,15 +352,18 @@ class Store:
             ) from error
 
     def scrub(self) -> None:
-        """Leave nothing of deleted rows in the files of the store. Raises WorkspaceBusy while others read."""
+        """Leave nothing of deleted rows in the files of the store. Raises WorkspaceBusy while others read or write."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if not self.file:
                 connection.execute(sa.text("vacuum"))
                 return
             connection.execute(sa.text("pragma temp_store = memory"))
-            connection.execute(sa.text("vacuum"))
-            is_read = connection.execute(sa.text("pragma wal_checkpoint(truncate)")).scalar_one()
-        if is_read:
+            # why: deleted rows are overwritten, but what moved to another page before leaves its bytes behind
+            with self._write_errors():
+                connection.execute(sa.text("vacuum"))
+            checkpoint = sa.text("pragma wal_checkpoint(truncate)")
+            is_empty = empty_log(lambda: bool(connection.execute(checkpoint).scalar_one()))
+        if not is_empty:
             raise WorkspaceBusy(OTHERS_READ_STORE, where=str(self.file), todo=TRY_IN_A_MOMENT)
 
     def close(self) -> None:

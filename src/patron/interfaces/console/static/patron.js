@@ -4,6 +4,12 @@
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 let running = null;
 
+// Which width of a chart the next page needs: it then draws one instead of two.
+const telephone = matchMedia("(max-width: 640px)");
+const keepScreen = () => { document.cookie = `screen=${telephone.matches ? "narrow" : "wide"}; path=/; max-age=31536000; samesite=lax`; };
+telephone.addEventListener("change", keepScreen);
+keepScreen();
+
 function say(text) {
   const place = document.getElementById("announcer");
   if (place.textContent !== text) place.textContent = text;

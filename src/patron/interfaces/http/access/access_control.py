@@ -38,6 +38,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import LakeDamaged, NotAllowed, NotFound, PatronError, VersionGone
 from patron.schema.sentences import Sentence
+from patron.storage.runs.last_run import one_last_run
 from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.sandbox.sandbox import ASKER, STOPPED_CALLS, Stop
 from patron.storage.shop import Shop
@@ -232,12 +233,21 @@ class GuardedRoute(APIRoute):
             if is_restricted(request):
                 await run_in_threadpool(require_visible_customers, request)
             try:
-                return await self._answer(request, handle)
+                if not self._takes_turn(request):
+                    return await self._answer(request, handle)
+                async with request.app.state.page_turns:
+                    return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
                     await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
+
+    def _takes_turn(self, request: Request) -> bool:
+        """Whether an answer is a page that is computed here: a question of Explore waits for another process."""
+        if request.method not in SAFE_METHODS or is_for_programs(request.url.path):
+            return False
+        return not isinstance(self.right, Right) or self.right.area != Area.QUESTIONS
 
     def admits(self, request: Request) -> bool:
         """Whether whoever asks has the right and sees the customers that a request to read names."""
@@ -272,13 +282,15 @@ class GuardedRoute(APIRoute):
         is_once = IDEMPOTENCY_KEY in request.headers and is_for_programs(request.url.path)
         if is_once and takes_key(self.right, request.method):
             return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
+        if request.method not in SAFE_METHODS:
+            return await handle(request)
         try:
-            return await handle(request)
+            with one_last_run():
+                return await handle(request)
         except (VersionGone, LakeDamaged):
-            if request.method not in SAFE_METHODS:
-                raise
             # why: an erasure may have rewritten what was being read, and the last run names the rest now
-            return await handle(request)
+            with one_last_run():
+                return await handle(request)
 
 
 def _address(scope: Scope) -> str:

@@ -14,9 +14,11 @@ from types import FrameType
 from typing import Any, cast
 
 import uvicorn
+from altair.utils.schemapi import disable_debug_mode
 
 from patron.commands.access.manage_users import setup_path
 from patron.commands.outreach.messages.send_campaign import SENDER
+from patron.interfaces.charts.chart import drawing_elsewhere
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.bounded_connection import BoundedConnection
@@ -97,9 +99,11 @@ def _configuration(shop: Shop, place: Place, collector: Collector) -> uvicorn.Co
 def run_server(config: uvicorn.Config, listener: socket.socket) -> None:
     """Answer what arrives at a listener until the process is interrupted or terminated."""
     sys.setswitchinterval(TURN_SECONDS)
+    disable_debug_mode()  # why: checking each part of a chart takes as long as making it; the tests check every chart
     gc.collect()
     gc.freeze()  # why: each full collection would search the modules again, and all requests wait 0.1 to 0.4 s for it
-    EndingServer(config).run(sockets=[listener])
+    with drawing_elsewhere():
+        EndingServer(config).run(sockets=[listener])
 
 
 class EndingServer(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 import email
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.policy import default
@@ -23,7 +24,8 @@ from patron.interfaces.console.access.audit_texts import bare_actor
 from patron.interfaces.i18n.user_mail_texts import invitation_mail, reset_mail
 from patron.schema.access.access_rights import Action, Area, Grant, Role
 from patron.schema.errors import AccessProblem
-from patron.storage.access.access_tables import USERS
+from patron.storage.access.access_tables import SESSIONS, USERS
+from patron.storage.store.store import lock_table
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PASSWORD, OTHER = "copper lantern drifts seaward", "seven quiet herons at dusk"
@@ -306,3 +308,14 @@ def test_letters_hold_the_link_in_the_language_of_the_reader(desk):
     path = reset.get_content().partition(ADDRESS)[2].split()[0]
     sign_in.reset_password(desk.shop, last_part(path), PASSWORD, now=NOW)
     desk.shop.close()
+
+
+def test_who_reads_does_not_wait_for_whoever_writes_to_record_that_a_session_was_used(desk):
+    later = NOW + timedelta(minutes=5)
+    with desk.shop.store.begin() as other:
+        lock_table(other, SESSIONS)
+        begun = time.monotonic()
+        assert desk.session(now=later).used_at == NOW.replace(tzinfo=None)
+        assert time.monotonic() - begun < 5
+    assert desk.session(now=later).used_at == NOW.replace(tzinfo=None)
+    assert desk.session(now=later).used_at == later.replace(tzinfo=None)

@@ -1,8 +1,12 @@
 import json
+import os
 import re
+import signal
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import altair as alt
 import pytest
@@ -11,7 +15,7 @@ from patron.answers.insight import report
 from patron.answers.offers.offer_results import Effect
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
-from patron.interfaces.charts.chart import BLUE, NARROW, Chart, svg_of
+from patron.interfaces.charts.chart import BLUE, NARROW, Chart, drawing_elsewhere, svg_of
 from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.charts.value_marks import value_mark
 from patron.interfaces.i18n import LOCALES
@@ -123,3 +127,30 @@ def test_limits_of_drift_stand_at_each_bar_and_cross_no_name(charts):
     assert {limit["x"] for limit in limits} == {evaluation_charts.PSI_MOVED, evaluation_charts.PSI_DIFFERENT}
     assert [limit["name"] for limit in limits] == [row[0] for row in drift.rows for _ in range(2)]
     assert "rule" not in {layer["mark"]["type"] for layer in layers}
+
+
+def test_a_process_of_its_own_draws_the_same_and_a_chart_is_drawn_if_that_is_killed(charts):
+    here = [chart.svg() for chart in charts[:2]]
+    try:
+        with drawing_elsewhere():
+            for signal_first in (False, True):
+                svg_of.cache_clear()
+                if signal_first:
+                    for child in children():
+                        os.kill(child, signal.SIGKILL)
+                assert [chart.svg() for chart in charts[:2]] == here
+            assert children()
+        assert not children()
+    finally:
+        svg_of.cache_clear()
+
+
+def children():
+    """Processes that draw for this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"sandbox_process" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found

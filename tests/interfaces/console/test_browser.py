@@ -255,3 +255,18 @@ def test_values_of_a_chart_are_those_of_its_table_at_the_pointer_a_finger_and_by
     picture.dispatch_event("pointerdown", {"clientX": box["x"] + box["width"] / 2, "clientY": box["y"] + 20})
     assert tip.locator("b").all_inner_texts() in rows
     assert page.complaints == []
+
+
+def test_a_chart_is_drawn_for_the_screen_that_its_reader_has(chromium, address):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{address}/overview")
+    assert page.locator(".drawn-wide").count() == page.locator(".drawn-narrow").count() > 0
+    wide = page.locator(".drawn-wide").count()
+    for width, drawn, other in ((1280, ".drawn-wide", ".drawn-narrow"), (390, ".drawn-narrow", ".drawn-wide")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"{address}/overview")
+        assert (page.locator(f"{drawn}:visible").count(), page.locator(other).count()) == (wide, 0), width
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert page.locator(".drawn-narrow:visible").count() == wide
+    context.close()

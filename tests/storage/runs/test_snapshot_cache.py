@@ -1,21 +1,25 @@
 """A question about one customer reads what a question about everybody reads of them, from the files that have it."""
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
+from workspace_copies import copy_workspace
 
 from patron.schema.errors import LakeDamaged
 from patron.schema.tables import BY_NAME
 from patron.storage.lake.parquet_rows import RowGroupCache, have_columns
+from patron.storage.runs.last_run import last_run, one_last_run
 from patron.storage.runs.runs import Run
 from patron.storage.runs.snapshot import Snapshot, customer_row
 from patron.storage.runs.snapshot_cache import CachedSnapshot
 from patron.storage.shop import Shop
+from patron.storage.store.store import RUNS
 from sample_rows import sample
 
 TRAITS = BY_NAME["traits"]
@@ -181,3 +185,15 @@ def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_on
     assert not have_columns(["a", "b"], [few, one])
     assert not have_columns(["a", "b"], [one, other])
     assert have_columns(["b"], [one, other])
+
+
+def test_one_run_is_read_for_the_time_of_a_block_even_if_another_completes(made_shop, tmp_path):
+    with closing(Shop.open(copy_workspace(made_shop.folder, tmp_path / "shop"))) as shop:
+        with one_last_run():
+            before = last_run(shop).run
+            later = before.as_of + timedelta(days=1)
+            with shop.store.begin() as connection:
+                row = dict(connection.execute(sa.select(RUNS)).mappings().first())
+                connection.execute(sa.insert(RUNS).values(row | {"run_id": "later", "as_of": later}))
+            assert last_run(shop).run == before
+        assert last_run(shop).run.as_of == later

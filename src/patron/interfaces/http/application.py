@@ -1,6 +1,5 @@
 """The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
 
-import asyncio
 from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI, Request
@@ -24,6 +23,7 @@ from patron.interfaces.http.models import model_routes
 from patron.interfaces.http.offers import offer_routes
 from patron.interfaces.http.openapi.openapi_document import openapi_document
 from patron.interfaces.http.outreach import campaign_routes, receipt_routes, unsubscribe_routes
+from patron.interfaces.http.page_turns import PageTurns
 from patron.interfaces.http.privacy import privacy_routes
 from patron.interfaces.http.recommendations import recommendation_routes
 from patron.interfaces.http.refusals import (
@@ -43,19 +43,13 @@ from patron.service.live_recommendations import LiveRecommendations
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
-PAGES_AT_ONCE = 4
-"""Pages of the console that are computed at once, the others in turn.
-
-More do not end sooner: they take turns at the interpreter at each of some hundred reads, and so does the collector.
-"""
-
 
 def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor | None = None) -> FastAPI:
     """Application over one shop: API and console; `visitor` is what somebody may do who has not signed in."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = AnswerCache(shop)
-    app.state.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
+    app.state.page_turns = PageTurns()
     app.state.recommendations = LiveRecommendations(shop)
     if collector:
         collector.on_accepted = app.state.recommendations.observe

@@ -235,7 +235,7 @@ class GuardedRoute(APIRoute):
             try:
                 if not self._takes_turn(request):
                     return await self._answer(request, handle)
-                async with request.app.state.page_turns:
+                async with request.app.state.page_turns.turn(asker_name(actor_of(request))):
                     return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
@@ -244,10 +244,9 @@ class GuardedRoute(APIRoute):
         return check_and_handle
 
     def _takes_turn(self, request: Request) -> bool:
-        """Whether an answer is a page that is computed here: a question of Explore waits for another process."""
-        if request.method not in SAFE_METHODS or is_for_programs(request.url.path):
-            return False
-        return not isinstance(self.right, Right) or self.right.area != Area.QUESTIONS
+        """Whether an answer is a page of the shop that is computed here: a question of Explore waits elsewhere."""
+        is_page = request.method in SAFE_METHODS and not is_for_programs(request.url.path)
+        return is_page and isinstance(self.right, Right) and self.right.area != Area.QUESTIONS
 
     def admits(self, request: Request) -> bool:
         """Whether whoever asks has the right and sees the customers that a request to read names."""

@@ -1,0 +1,27 @@
+"""Pages of the console take turns: a few are computed at once, and one reader holds half of the turns at most.
+
+More do not end sooner: each takes its turn at the interpreter at each of some hundred reads, and so does the collector.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+PAGES_AT_ONCE = 4
+
+
+class PageTurns:
+    """Turns of the pages of one server."""
+
+    def __init__(self, count: int = PAGES_AT_ONCE) -> None:
+        self._count = count
+        self._turns = asyncio.Semaphore(count)
+        self._of_readers: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, reader: str) -> AsyncIterator[None]:
+        """Wait for a turn and hold it for a block, in the order in which readers asked."""
+        own = self._of_readers.setdefault(reader, asyncio.Semaphore(max(1, self._count // 2)))
+        async with own, self._turns:
+            yield

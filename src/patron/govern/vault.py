@@ -29,7 +29,8 @@ from patron.schema.sentences import Sentence
 from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
-from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
+from patron.storage.store.statements import insert_many
+from patron.storage.store.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
 
 VAULT_ROW_CLOSED = Sentence(
     "vault_row_closed", "a row of the vault cannot be decrypted with this workspace's master key"

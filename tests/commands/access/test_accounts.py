@@ -25,7 +25,7 @@ from patron.interfaces.i18n.user_mail_texts import invitation_mail, reset_mail
 from patron.schema.access.access_rights import Action, Area, Grant, Role
 from patron.schema.errors import AccessProblem
 from patron.storage.access.access_tables import SESSIONS, USERS
-from patron.storage.store.store import lock_table
+from patron.storage.store.statements import lock_table
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PASSWORD, OTHER = "copper lantern drifts seaward", "seven quiet herons at dusk"

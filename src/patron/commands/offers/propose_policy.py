@@ -18,7 +18,7 @@ from patron.storage.durable_files import write_durably
 from patron.storage.offers.policy import Policy
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.shop import Shop
-from patron.storage.store.store import lock_table
+from patron.storage.store.statements import lock_table
 from patron.storage.toml_edit import Place, set_values
 from patron.storage.workspace.workspace_files import POLICY_FILE
 

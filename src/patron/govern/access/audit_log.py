@@ -21,7 +21,8 @@ from patron.schema.access.log_check import LogCheck
 from patron.schema.errors import PatronError
 from patron.storage.access.audit_head import BEFORE_THE_FIRST, AuditHead
 from patron.storage.shop import Shop
-from patron.storage.store.store import AUDIT, Store, after_commit, lock_table
+from patron.storage.store.statements import lock_table
+from patron.storage.store.store import AUDIT, Store, after_commit
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from patron.govern.customers.name_words import has_words, index_codes, search_te
 from patron.govern.vault import Vault, mark_of_token
 from patron.schema.customers.customer_contacts import full_name
 from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
-from patron.storage.store.store import Store, insert_many, upsert
+from patron.storage.store.statements import insert_many
+from patron.storage.store.store import Store, upsert
 
 PLACE = "contact card"
 BATCH = 500

@@ -4,9 +4,14 @@ More do not end sooner: each takes its turn at the interpreter at each of some h
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
+
+from fastapi import Request
+
+from patron.interfaces.http.refusals import is_for_programs
+from patron.schema.access.access_rights import Actor, Area, Right
 
 PAGES_AT_ONCE = 4
 
@@ -25,3 +30,17 @@ class PageTurns:
         own = self._of_readers.setdefault(reader, asyncio.Semaphore(max(1, self._count // 2)))
         async with own, self._turns:
             yield
+
+
+@asynccontextmanager
+async def in_turn(request: Request, right: Right | str | None, name_of: Callable[[Actor], str]) -> AsyncIterator[None]:
+    """Hold a turn for a block where a page of the shop is read that is computed here.
+
+    A program takes none, nor does a question of Explore, which waits for another process.
+    """
+    is_page = request.method in ("GET", "HEAD") and not is_for_programs(request.url.path)
+    if not is_page or not isinstance(right, Right) or right.area == Area.QUESTIONS:
+        yield
+        return
+    async with request.app.state.page_turns.turn(name_of(request.state.actor)):
+        yield

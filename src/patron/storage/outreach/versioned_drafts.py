@@ -1,7 +1,7 @@
 """Drafts that are saved in versions and approved: campaigns, journeys and audiences, each with its author and steps.
 
-A state follows from the last step. What a step needs and leads to stands in one table, STEPS. Each kind is defined once
-next to its file (CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables, and no two have the same name.
+A state follows from the last step; STEPS says what a step needs and leads to. Each kind is defined once next to its file
+(CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables, and no two have the same name.
 """
 
 import json
@@ -20,7 +20,8 @@ from patron.schema.spelling import both, did_you_mean
 from patron.storage.base_version import require_base
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
-from patron.storage.store.store import Store, lock_table
+from patron.storage.store.statements import lock_table
+from patron.storage.store.store import Store
 
 SAVE_OTHER_NAME = Sentence("save_other_name", "Save it under another name.")
 PAUSE_FIRST = Sentence("pause_first", "Pause it first, then plan it again.")
@@ -94,8 +95,8 @@ STEPS: Mapping[str, Step] = {
 }
 """The only transitions there are; a save of the first version makes the draft.
 
-reopened: another plan is being written, whose rows nobody has approved; reapproved: what changed since the approval
-counts from now on; pinned: Patron recorded what an approval of an earlier version of Patron was given for.
+reopened: another plan is written, whose rows nobody has approved; reapproved: what changed since the approval counts
+from now on; pinned: Patron recorded what an approval of an earlier Patron was given for.
 """
 STEPS_WITH_TERMS = ("approved", "reapproved", "pinned")
 """Steps whose details have the terms under which a version is sent."""
@@ -110,7 +111,6 @@ class TakenStep:
     version: int
     taken_at: datetime
     taken_by: str
-    """As written."""
     details: Mapping[str, Any]
     """What it found, such as the plan's totals."""
 

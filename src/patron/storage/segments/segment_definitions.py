@@ -18,7 +18,8 @@ from patron.storage.access.access_tables import TEAMS
 from patron.storage.base_version import require_base
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import CAMPAIGNS, JOURNEY_ENTRIES, SEGMENT_DEFINITIONS
-from patron.storage.store.store import Store, lock_table
+from patron.storage.store.statements import lock_table
+from patron.storage.store.store import Store
 
 SEGMENT_VERSIONS = Sentence("segment_versions", "`patron segment history` lists versions 1 to {last}.")
 USED_BY = Sentence("used_by", "is used by {users}")

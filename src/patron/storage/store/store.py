@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables a
 from patron.storage.runs import job_tables  # noqa: F401 - their tables are the store's
 from patron.storage.store.commit_bound import CommitBound
 from patron.storage.store.embedded_store import PATIENCE, damaged_store, prepare, unlock
+from patron.storage.store.statements import insert_into
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
 from patron.storage.store.store_migrations import migrate, revision_of, revisions
 from patron.storage.write_ahead_log import empty_log
@@ -371,12 +371,6 @@ class Store:
         self.engine.dispose()
 
 
-def insert_into(connection: sa.Connection, table: sa.Table) -> Any:
-    """An insert that may meet rows that are there already, in the dialect of a connection."""
-    # why by name: the dialect of a connection is imported already, and the other one takes as long as a small command
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
-
-
 def upsert(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, update: Sequence[str] = ()
 ) -> None:
@@ -392,30 +386,9 @@ def upsert(
     connection.execute(insert, [dict(row) for row in rows])
 
 
-def lock_table(connection: sa.Connection, table: sa.Table) -> None:
-    """Let no other process write to a table until the transaction of a connection ends."""
-    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
-        column = next(iter(table.columns))
-        connection.execute(sa.update(table).where(sa.false()).values({column.name: column}))
-    else:
-        connection.execute(sa.text(f"lock table {table.name} in share row exclusive mode"))
-
-
 def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
     """Do something once the transaction of a connection is on disk."""
     connection.info[AFTERWARDS].append(act)
-
-
-def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[str | bytes | int, ...]]) -> None:
-    """Insert many rows of plain values, in the order of the columns, keeping stored ones; faster than `upsert`."""
-    insert = insert_into(connection, table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
-    compiled = insert.compile(dialect=connection.dialect)
-    names = [column.name for column in table.columns]
-    if compiled.positiontup is None:
-        connection.exec_driver_sql(str(compiled), [dict(zip(names, row, strict=True)) for row in rows])
-        return
-    place = [names.index(name) for name in compiled.positiontup]
-    connection.exec_driver_sql(str(compiled), [tuple(row[n] for n in place) for row in rows])
 
 
 def sqlite_url(path: Path) -> str:

@@ -53,4 +53,4 @@ def walk(page, shop, issuer, at, locale):
     page.wait_for_url(f"{at}/account")
     page.get_by_text(texts.linked, exact=True).wait_for()
     assert [problem for problem in problems if "403" not in problem] == [], "the policy of content lets nobody down"
-    assert {cooky["name"] for cooky in page.context.cookies()} == {"patron_session", "lang"}
+    assert {cooky["name"] for cooky in page.context.cookies()} == {"patron_session", "lang", "screen"}

@@ -13,7 +13,8 @@ from patron.schema.numbers import Numbers
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
 from patron.storage.shop import Snapshot
-from patron.storage.store.store import Store, insert_many
+from patron.storage.store.statements import insert_many
+from patron.storage.store.store import Store
 
 ROWS_PER_TRANSACTION = 50_000
 """So that others who write to the store wait for a second at most."""

@@ -9,6 +9,7 @@ import hmac
 import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +33,7 @@ from patron.interfaces.http.access.idempotency_keys import answer_once, takes_ke
 from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.application_bodies import MAX_RELEASE_BYTES
+from patron.interfaces.http.page_turns import in_turn
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
@@ -59,14 +61,12 @@ LOG = logging.getLogger(__name__)
 SESSION_COOKIE = "patron_session"
 SECURE_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 """The same where the console is reached by HTTPS."""
-SIGN_IN = "/sign-in"
-SECOND_FACTOR = "/account/second-factor"
-"""Where somebody sets it up who must, before anything else."""
+SIGN_IN, SECOND_FACTOR = "/sign-in", "/account/second-factor"
+"""The way in, and where somebody sets up a second factor who must, before anything else."""
 OPEN = re.compile(
     r"/(health|openapi\.json|static/.*|u/[^/]*|p/[^/]*|digest/[^/]*|sign-in(/.*)?|set-up(/.*)?|join(/.*)?|reset(/.*)?)"
 )
-"""Addresses that answer without credentials: those of programs that watch, of customers, the way in, and the link that
-every digest holds."""
+"""Addresses that answer without credentials: of programs that watch, of customers, the way in, links of digests."""
 METRICS = "/metrics"
 """Answers this machine without credentials."""
 LOOPBACK = ("127.0.0.1", "::1")
@@ -233,20 +233,13 @@ class GuardedRoute(APIRoute):
             if is_restricted(request):
                 await run_in_threadpool(require_visible_customers, request)
             try:
-                if not self._takes_turn(request):
-                    return await self._answer(request, handle)
-                async with request.app.state.page_turns.turn(asker_name(actor_of(request))):
+                async with in_turn(request, self.right, asker_name):
                     return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
                     await request.state.form.close()  # why: files that were sent wait in it
 
         return check_and_handle
-
-    def _takes_turn(self, request: Request) -> bool:
-        """Whether an answer is a page of the shop that is computed here: a question of Explore waits elsewhere."""
-        is_page = request.method in SAFE_METHODS and not is_for_programs(request.url.path)
-        return is_page and isinstance(self.right, Right) and self.right.area != Area.QUESTIONS
 
     def admits(self, request: Request) -> bool:
         """Whether whoever asks has the right and sees the customers that a request to read names."""
@@ -283,13 +276,11 @@ class GuardedRoute(APIRoute):
             return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
         if request.method not in SAFE_METHODS:
             return await handle(request)
-        try:
-            with one_last_run():
-                return await handle(request)
-        except (VersionGone, LakeDamaged):
-            # why: an erasure may have rewritten what was being read, and the last run names the rest now
-            with one_last_run():
-                return await handle(request)
+        with suppress(VersionGone, LakeDamaged), one_last_run():
+            return await handle(request)
+        # why: an erasure may have rewritten what was being read, and the last run names the rest now
+        with one_last_run():
+            return await handle(request)
 
 
 def _address(scope: Scope) -> str:

@@ -1,7 +1,7 @@
 """Drafts that are saved in versions and approved: campaigns, journeys and audiences, each with its author and steps.
 
-A state follows from the last step; STEPS says what a step needs and leads to. Each kind is defined once next to its file
-(CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables, and no two have the same name.
+A state follows from the last step; STEPS says what a step needs and leads to. Each kind is defined once, next to its
+file (CAMPAIGN, JOURNEY, AUDIENCE); all are rows of the same tables, and no two have the same name.
 """
 
 import json

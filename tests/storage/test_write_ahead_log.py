@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from patron.storage import write_ahead_log
-from patron.storage.write_ahead_log import empty_log
+from patron.storage.write_ahead_log import empty_write_ahead_log
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def is_busy(database):
 def test_a_log_that_is_in_use_is_emptied_once_it_no_longer_is(tmp_path, database, reader):
     assert is_busy(database)
     threading.Timer(0.5, lambda: reader.execute("commit")).start()
-    assert empty_log(lambda: is_busy(database))
+    assert empty_write_ahead_log(lambda: is_busy(database))
     assert not (tmp_path / "a.db-wal").stat().st_size
 
 
 @pytest.mark.usefixtures("reader")
 def test_a_log_that_stays_in_use_is_not_waited_for_for_ever(database, monkeypatch):
     monkeypatch.setattr(write_ahead_log, "PATIENCE_SECONDS", 0.3)
-    assert not empty_log(lambda: is_busy(database))
+    assert not empty_write_ahead_log(lambda: is_busy(database))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.2
 
 
-def empty_log(is_busy: Callable[[], bool]) -> bool:
+def empty_write_ahead_log(is_busy: Callable[[], bool]) -> bool:
     """Run a checkpoint that empties the log until it is not busy; False when it still is after a minute.
 
     SQLite waits by itself for whoever reads or writes, but not for another process that moves the log at that moment,

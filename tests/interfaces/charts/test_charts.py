@@ -15,7 +15,7 @@ from patron.answers.insight import report
 from patron.answers.offers.offer_results import Effect
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
-from patron.interfaces.charts.chart import BLUE, NARROW, Chart, drawing_elsewhere, svg_of
+from patron.interfaces.charts.chart import BLUE, NARROW, Chart, draw_in_own_process, svg_of
 from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.charts.value_marks import value_mark
 from patron.interfaces.i18n import LOCALES
@@ -132,7 +132,7 @@ def test_limits_of_drift_stand_at_each_bar_and_cross_no_name(charts):
 def test_a_process_of_its_own_draws_the_same_and_a_chart_is_drawn_if_that_is_killed(charts):
     here = [chart.svg() for chart in charts[:2]]
     try:
-        with drawing_elsewhere():
+        with draw_in_own_process():
             for signal_first in (False, True):
                 svg_of.cache_clear()
                 if signal_first:

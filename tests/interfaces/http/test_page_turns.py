@@ -17,9 +17,9 @@ class CountedTurns(PageTurns):
 
     taken = 0
 
-    def turn(self, reader):
+    def hold(self, reader):
         self.taken += 1
-        return super().turn(reader)
+        return super().hold(reader)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_four_pages_at_once_of_which_one_reader_holds_two_and_the_others_come_in
         turns, begun, may_end = PageTurns(4), [], asyncio.Event()
 
         async def page(reader):
-            async with turns.turn(reader):
+            async with turns.hold(reader):
                 begun.append(reader)
                 await may_end.wait()
 

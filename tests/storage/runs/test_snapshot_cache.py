@@ -14,7 +14,7 @@ from workspace_copies import copy_workspace
 from patron.schema.errors import LakeDamaged
 from patron.schema.tables import BY_NAME
 from patron.storage.lake.parquet_rows import RowGroupCache, have_columns
-from patron.storage.runs.last_run import last_run, one_last_run
+from patron.storage.runs.last_run import last_run, read_one_run
 from patron.storage.runs.runs import Run
 from patron.storage.runs.snapshot import Snapshot, customer_row
 from patron.storage.runs.snapshot_cache import CachedSnapshot
@@ -119,10 +119,10 @@ def test_rows_with_a_value_come_from_every_row_group_that_has_some_and_from_no_o
     whos = ["anna", "bert", "bert", "bert", "carl", "dora", None, None]
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"who": whos, "n": range(8)}), path, row_group_size=2)
-    rows_with = RowGroupCache(0).rows_with
-    assert rows_with("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
-    assert rows_with("who", "dora", [str(path)], fields, None)["n"].to_pylist() == [5]
-    assert rows_with("who", "zoe", [str(path)], fields, None).num_rows == 0
+    find_rows = RowGroupCache(0).find_rows
+    assert find_rows("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
+    assert find_rows("who", "dora", [str(path)], fields, None)["n"].to_pylist() == [5]
+    assert find_rows("who", "zoe", [str(path)], fields, None).num_rows == 0
     first, third = (pq.read_metadata(path).row_group(number).column(0) for number in (0, 2))
     damaged = bytearray(path.read_bytes())
     damaged[third.dictionary_page_offset : third.dictionary_page_offset + third.total_compressed_size] = bytes(
@@ -130,9 +130,9 @@ def test_rows_with_a_value_come_from_every_row_group_that_has_some_and_from_no_o
     )
     path.write_bytes(damaged)
     assert first.statistics.max == "bert"
-    assert rows_with("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
+    assert find_rows("who", "bert", [str(path)], fields, None)["n"].to_pylist() == [1, 2, 3]
     with pytest.raises((OSError, pa.ArrowException)):
-        rows_with("who", "dora", [str(path)], fields, None)
+        find_rows("who", "dora", [str(path)], fields, None)
 
 
 def test_row_groups_are_kept_up_to_a_size_and_those_read_last_stay(tmp_path):
@@ -143,7 +143,7 @@ def test_row_groups_are_kept_up_to_a_size_and_those_read_last_stay(tmp_path):
     kept = RowGroupCache(2 * size)
 
     def is_there(who):
-        return kept.rows_with("who", who, [str(path)], fields, None).num_rows == 1
+        return kept.find_rows("who", who, [str(path)], fields, None).num_rows == 1
 
     assert is_there("anna")
     assert is_there("bert")
@@ -167,11 +167,11 @@ def test_rows_with_a_value_are_cast_and_what_a_file_lacks_is_null(tmp_path):
         (tmp_path / f"part={part}").mkdir()
         files.append(str(tmp_path / f"part={part}" / "rows.parquet"))
         pq.write_table(pa.table(columns), files[-1])
-    rows_with = RowGroupCache(0).rows_with
-    rows = rows_with("who", "bert", files, fields, "part")
+    find_rows = RowGroupCache(0).find_rows
+    rows = find_rows("who", "bert", files, fields, "part")
     assert rows.schema.equals(pa.schema(fields))
     assert rows.to_pylist() == [{"who": "bert", "n": 1, "part": "a"}, {"who": "bert", "n": None, "part": "b"}]
-    assert rows_with("who", "bert", [], fields, None).schema.equals(pa.schema(fields))
+    assert find_rows("who", "bert", [], fields, None).schema.equals(pa.schema(fields))
 
 
 def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_one_type(tmp_path):
@@ -189,7 +189,7 @@ def test_files_are_read_by_the_simpler_query_only_if_all_have_every_column_of_on
 
 def test_one_run_is_read_for_the_time_of_a_block_even_if_another_completes(made_shop, tmp_path):
     with closing(Shop.open(copy_workspace(made_shop.folder, tmp_path / "shop"))) as shop:
-        with one_last_run():
+        with read_one_run():
             before = last_run(shop).run
             later = before.as_of + timedelta(days=1)
             with shop.store.begin() as connection:

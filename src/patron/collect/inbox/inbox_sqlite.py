@@ -13,7 +13,7 @@ from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, Workspace
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import lacks_room_for_database
 from patron.storage.store.commit_bound import CommitBound
-from patron.storage.write_ahead_log import empty_log
+from patron.storage.write_ahead_log import empty_write_ahead_log
 
 FIX = Sentence(
     "fix_inbox",
@@ -215,7 +215,9 @@ class SqliteBackend:
         """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
         with self.translated_errors():
             self._con.execute("vacuum")
-            is_empty = empty_log(lambda: bool(self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]))
+            is_empty = empty_write_ahead_log(
+                lambda: bool(self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0])
+            )
         if not is_empty:
             raise WorkspaceBusy(OTHERS_READ_INBOX, where=self.name, todo=TRY_IN_A_MOMENT)
 

@@ -112,7 +112,7 @@ def find_session(shop: Shop, secret: str, *, now: datetime) -> Session | None:
 def _record_use(shop: Shop, session_id: str, now: datetime) -> None:
     """Record that a session was used; while others write, a later request does."""
     used = sa.update(SESSIONS).where(SESSIONS.c.session_id == session_id)
-    with suppress(WorkspaceBusy), shop.store.begin_at_once() as connection:
+    with suppress(WorkspaceBusy), shop.store.begin_without_waiting() as connection:
         connection.execute(used.values(used_at=now))
 
 

@@ -131,8 +131,8 @@ _DRAWER = _Drawer()
 
 
 @contextmanager
-def drawing_elsewhere() -> Iterator[None]:
-    """Draw in a process of its own for the time of a block: nothing else is computed for the 20 ms of a drawing."""
+def draw_in_own_process() -> Iterator[None]:
+    """Draw charts in a separate process within a block: a drawing would stop all else here for 20 ms."""
     _DRAWER.sandbox = Sandbox(DRAWING)
     try:
         yield

@@ -24,7 +24,7 @@ from patron.storage.runs.snapshot import Past
 
 ACCOUNT = "/account"
 COOKIE, THEME_COOKIE, SCREEN_COOKIE = "lang", "theme", "screen"
-"""Choices of the top bar, and `wide` or `narrow` by the script of a page: a chart is drawn for that screen only."""
+"""Cookies: language and theme as chosen, and the reader's screen (`wide` or `narrow`), for which charts are drawn."""
 THEMES = ("system", "light", "dark")
 FRAME_PARAMETERS = ("lang", "theme")
 """What the address of every page takes: the choices of its top bar, which become cookies."""

@@ -25,16 +25,18 @@ class PageTurns:
         self._of_readers: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, reader: str) -> AsyncIterator[None]:
-        """Wait for a turn and hold it for a block, in the order in which readers asked."""
+    async def hold(self, reader: str) -> AsyncIterator[None]:
+        """Wait for a turn in the order in which readers asked, and hold it within a block."""
         own = self._of_readers.setdefault(reader, asyncio.Semaphore(max(1, self._count // 2)))
         async with own, self._turns:
             yield
 
 
 @asynccontextmanager
-async def in_turn(request: Request, right: Right | str | None, name_of: Callable[[Actor], str]) -> AsyncIterator[None]:
-    """Hold a turn for a block where a page of the shop is read that is computed here.
+async def wait_for_turn(
+    request: Request, right: Right | str | None, name_of: Callable[[Actor], str]
+) -> AsyncIterator[None]:
+    """Wait for a turn, and hold it while a page of the shop is computed.
 
     A program takes none, nor does a question of Explore, which waits for another process.
     """
@@ -42,5 +44,5 @@ async def in_turn(request: Request, right: Right | str | None, name_of: Callable
     if not is_page or not isinstance(right, Right) or right.area == Area.QUESTIONS:
         yield
         return
-    async with request.app.state.page_turns.turn(name_of(request.state.actor)):
+    async with request.app.state.page_turns.hold(name_of(request.state.actor)):
         yield

@@ -93,14 +93,14 @@ def columns_without_nulls(path: Path) -> set[str]:
 
 
 class RowGroupCache:
-    """Row groups of files in order that were read last, for whoever looks for single values in them."""
+    """The row groups that were read most recently, from files whose rows are sorted."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes, self._bytes = max_bytes, 0
         self._kept: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
-    def rows_with(
+    def find_rows(
         self, column: str, value: str, files: Sequence[str], fields: Sequence[pa.Field], partition_by: str | None
     ) -> pa.Table:
         """Rows of some written files that have a value in a text column, cast to fields; what a file lacks is NULL.
@@ -110,13 +110,13 @@ class RowGroupCache:
         schema = pa.schema([field.with_nullable(True) for field in fields])
         found = [schema.empty_table()]
         for path in files:
-            for rows in self._groups(path, _groups_with(column, value, path)):
+            for rows in self._read_groups(path, _groups_that_may_have(column, value, path)):
                 theirs = rows.filter(pc.equal(rows[column], value))
                 if theirs.num_rows:
-                    found.append(_conformed(theirs, schema, partition_by, path))
+                    found.append(_with_schema(theirs, schema, partition_by, path))
         return pa.concat_tables(found)
 
-    def _groups(self, path: str, numbers: Sequence[int]) -> Iterator[pa.Table]:
+    def _read_groups(self, path: str, numbers: Sequence[int]) -> Iterator[pa.Table]:
         """Some row groups of a file; those of a till or a test user, who is in many, push no others out."""
         with self._lock:
             kept = {number: rows for number in numbers if (rows := self._kept.get((path, number))) is not None}
@@ -125,7 +125,7 @@ class RowGroupCache:
         yield from kept.values()
         if len(kept) == len(numbers):
             return
-        with pq.ParquetFile(path, metadata=_metadata(path)) as file:
+        with pq.ParquetFile(path, metadata=_read_footer(path)) as file:
             for number in numbers:
                 if number not in kept:
                     rows = file.read_row_group(number, use_threads=False)
@@ -142,15 +142,15 @@ class RowGroupCache:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
-def _groups_with(column: str, value: str, path: str) -> list[int]:
+def _groups_that_may_have(column: str, value: str, path: str) -> list[int]:
     of_file, of_groups = _bounds(path, column)
     # why: of hundreds of files a few may have it, of hundreds of groups each
-    if not _may_have(of_file, value):
+    if not _cover(of_file, value):
         return []
-    return [number for number, bounds in enumerate(of_groups) if _may_have(bounds, value)]
+    return [number for number, bounds in enumerate(of_groups) if _cover(bounds, value)]
 
 
-def _conformed(rows: pa.Table, schema: pa.Schema, partition_by: str | None, path: str) -> pa.Table:
+def _with_schema(rows: pa.Table, schema: pa.Schema, partition_by: str | None, path: str) -> pa.Table:
     known = {*rows.schema.names}
     for field in schema:
         if field.name == partition_by:
@@ -169,7 +169,7 @@ def have_columns(names: Collection[str], files: Sequence[str]) -> bool:
     return all(name in types and types[name] == every[0].get(name) for types in every for name in names)
 
 
-def _may_have(bounds: Bounds, value: str) -> bool:
+def _cover(bounds: Bounds, value: str) -> bool:
     return bounds is None or bounds[0] <= value <= bounds[1]
 
 
@@ -180,7 +180,7 @@ def _types(path: str) -> Mapping[str, pa.DataType]:
 
 
 @lru_cache(maxsize=64)
-def _metadata(path: str) -> pq.FileMetaData:
+def _read_footer(path: str) -> pq.FileMetaData:
     """Footer of a file, which never changes once it is written."""
     return pq.read_metadata(path)
 
@@ -188,7 +188,7 @@ def _metadata(path: str) -> pq.FileMetaData:
 @lru_cache(maxsize=4_096)
 def _bounds(path: str, column: str) -> tuple[Bounds, Sequence[Bounds]]:
     """Bounds of a file, and of each of its row groups; a file without the column has none of them."""
-    metadata = _metadata(path)
+    metadata = _read_footer(path)
     names = [metadata.schema.column(position).path for position in range(metadata.num_columns)]
     if column not in names:
         return None, ()

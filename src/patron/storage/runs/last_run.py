@@ -27,8 +27,8 @@ _HELD: ContextVar[dict[Shop, Snapshot] | None] = ContextVar("patron_last_runs", 
 
 
 @contextmanager
-def one_last_run() -> Iterator[None]:
-    """Read one run for the time of a block, even if another completes meanwhile: parts of a page belong together."""
+def read_one_run() -> Iterator[None]:
+    """Read the same run throughout a block, even if another completes meanwhile: parts of a page belong together."""
     token = _HELD.set({})
     try:
         yield

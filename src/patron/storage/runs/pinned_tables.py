@@ -75,11 +75,6 @@ class PinnedTables:
         """SQL of the rows that a table has of this run. Raises WorkspaceError if undeclared."""
         return rows_where(self.relation(name), f"run_id = {literal(self.run_id)}")
 
-    def relation_of_files(self, name: str, files: Sequence[str]) -> str:
-        """SQL of the rows of a table, not a rebuilt one, that are in some of its files; fast to plan for a few."""
-        rows = self._copied(self._declared(name), self.versions.get(name), files)
-        return rows_where(rows, self.conditions.get(name))
-
     def _copied(self, table: Table, version: int | None, files: Sequence[str]) -> str:
         """SQL of the rows of some files of a table, or of their copy in memory."""
 
@@ -93,7 +88,8 @@ class PinnedTables:
         return self.copies.relation(table, number, files, read_files)
 
     def _rows(self, name: str) -> str:
-        return self.relation_of_files(name, self.files(name))
+        rows = self._copied(self._declared(name), self.versions.get(name), self.files(name))
+        return rows_where(rows, self.conditions.get(name))
 
     def files(self, name: str) -> Sequence[str]:
         """Files of a table that queries read, verified. Raises LakeDamaged, WorkspaceError."""

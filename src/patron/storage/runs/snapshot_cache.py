@@ -96,7 +96,7 @@ class SnapshotReader:
         self._lake.verifier.verify_files(table, files)
         if table.name not in self._fields:
             self._fields[table.name] = self._lake.fields(table, self._tables.versions.get(table.name))
-        rows = self._row_groups.rows_with(CUSTOMER_ID, customer_id, files, self._fields[table.name], table.partition_by)
+        rows = self._row_groups.find_rows(CUSTOMER_ID, customer_id, files, self._fields[table.name], table.partition_by)
         if run_id is not None and table.partition_by != RUN_ID:
             rows = rows.filter(pc.equal(rows[RUN_ID], run_id))
         condition = self._tables.conditions.get(table.name)

@@ -21,14 +21,14 @@ STOP_AND_TRY = Sentence("stop_and_try", "Stop it, and try again.")
 PLAIN_HEADER = b"SQLite format 3\0"
 CHECKS = 3
 """How often pages are looked at that seem damaged: another process may be writing them."""
-PATIENCE = "busy_timeout = 30000"
+WAIT_FOR_WRITERS = "busy_timeout = 30000"
 """How long a statement waits for others who write, ms: an erasure rewrites a large store in that time."""
 PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
     "secure_delete = ON",
-    PATIENCE,
+    WAIT_FOR_WRITERS,
 )
 
 

@@ -30,11 +30,11 @@ from patron.storage.outreach import campaign_tables  # noqa: F401 - their tables
 from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables are the store's
 from patron.storage.runs import job_tables  # noqa: F401 - their tables are the store's
 from patron.storage.store.commit_bound import CommitBound
-from patron.storage.store.embedded_store import PATIENCE, damaged_store, prepare, unlock
+from patron.storage.store.embedded_store import WAIT_FOR_WRITERS, damaged_store, prepare, unlock
 from patron.storage.store.statements import insert_into
 from patron.storage.store.store_metadata import METADATA, UTC_TIME
 from patron.storage.store.store_migrations import migrate, revision_of, revisions
-from patron.storage.write_ahead_log import empty_log
+from patron.storage.write_ahead_log import empty_write_ahead_log
 
 OTHERS_WRITE_STORE = Sentence("others_write_store", "other processes are writing to the store")
 OTHERS_READ_STORE = Sentence("others_read_store", "other processes are reading the store")
@@ -274,8 +274,8 @@ class Store:
             act()
 
     @contextmanager
-    def begin_at_once(self) -> Iterator[sa.Connection]:
-        """As `begin`, but raise WorkspaceBusy when another process is writing to a file."""
+    def begin_without_waiting(self) -> Iterator[sa.Connection]:
+        """As `begin`, but raise WorkspaceBusy at once while another process writes to the file."""
         with self.begin() as connection:
             if not self.file:
                 yield connection
@@ -284,7 +284,7 @@ class Store:
             try:
                 yield connection
             finally:
-                connection.exec_driver_sql(f"pragma {PATIENCE}")
+                connection.exec_driver_sql(f"pragma {WAIT_FOR_WRITERS}")
 
     @contextmanager
     def _write_errors(self) -> Iterator[None]:
@@ -362,7 +362,7 @@ class Store:
             with self._write_errors():
                 connection.execute(sa.text("vacuum"))
             checkpoint = sa.text("pragma wal_checkpoint(truncate)")
-            is_empty = empty_log(lambda: bool(connection.execute(checkpoint).scalar_one()))
+            is_empty = empty_write_ahead_log(lambda: bool(connection.execute(checkpoint).scalar_one()))
         if not is_empty:
             raise WorkspaceBusy(OTHERS_READ_STORE, where=str(self.file), todo=TRY_IN_A_MOMENT)
 

@@ -33,14 +33,14 @@ from patron.interfaces.http.access.idempotency_keys import answer_once, takes_ke
 from patron.interfaces.http.access.request_keys import request_key
 from patron.interfaces.http.answer_cache import answers_of
 from patron.interfaces.http.application_bodies import MAX_RELEASE_BYTES
-from patron.interfaces.http.page_turns import in_turn
+from patron.interfaces.http.page_turns import wait_for_turn
 from patron.interfaces.http.refusals import is_for_programs, refusal
 from patron.schema.access.access_rights import Action, Actor, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import SIGN_IN_FIRST
 from patron.schema.errors import LakeDamaged, NotAllowed, NotFound, PatronError, VersionGone
 from patron.schema.sentences import Sentence
-from patron.storage.runs.last_run import one_last_run
+from patron.storage.runs.last_run import read_one_run
 from patron.storage.runs.past_shop import PastShop, read_only_past
 from patron.storage.sandbox.sandbox import ASKER, STOPPED_CALLS, Stop
 from patron.storage.shop import Shop
@@ -233,7 +233,7 @@ class GuardedRoute(APIRoute):
             if is_restricted(request):
                 await run_in_threadpool(require_visible_customers, request)
             try:
-                async with in_turn(request, self.right, asker_name):
+                async with wait_for_turn(request, self.right, asker_name):
                     return await self._answer(request, handle)
             finally:
                 if hasattr(request.state, "form"):
@@ -276,10 +276,10 @@ class GuardedRoute(APIRoute):
             return await answer_once(request, request.app.state.answers.shop, actor_of(request), handle)
         if request.method not in SAFE_METHODS:
             return await handle(request)
-        with suppress(VersionGone, LakeDamaged), one_last_run():
+        with suppress(VersionGone, LakeDamaged), read_one_run():
             return await handle(request)
         # why: an erasure may have rewritten what was being read, and the last run names the rest now
-        with one_last_run():
+        with read_one_run():
             return await handle(request)
 
 

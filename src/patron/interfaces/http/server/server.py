@@ -18,7 +18,7 @@ from altair.utils.schemapi import disable_debug_mode
 
 from patron.commands.access.manage_users import setup_path
 from patron.commands.outreach.messages.send_campaign import SENDER
-from patron.interfaces.charts.chart import drawing_elsewhere
+from patron.interfaces.charts.chart import draw_in_own_process
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.bounded_connection import BoundedConnection
@@ -102,7 +102,7 @@ def run_server(config: uvicorn.Config, listener: socket.socket) -> None:
     disable_debug_mode()  # why: checking each part of a chart takes as long as making it; the tests check every chart
     gc.collect()
     gc.freeze()  # why: each full collection would search the modules again, and all requests wait 0.1 to 0.4 s for it
-    with drawing_elsewhere():
+    with draw_in_own_process():
         EndingServer(config).run(sockets=[listener])
 
 

@@ -15,8 +15,9 @@ from patron.answers.insight import report
 from patron.answers.offers.offer_results import Effect
 from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
-from patron.interfaces.charts.chart import BLUE, NARROW, Chart, draw_in_own_process, svg_of
+from patron.interfaces.charts.chart import BLUE, NARROW, Chart, svg_of
 from patron.interfaces.charts.chart_sets import report_charts
+from patron.interfaces.charts.drawing_process import draw_in_own_process
 from patron.interfaces.charts.value_marks import value_mark
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +13,6 @@ import altair as alt
 import vl_convert
 
 from patron.interfaces.charts.value_marks import UNHEARD
-from patron.storage.sandbox.sandbox import Sandbox, Stopped
-from patron.storage.sandbox.sandbox_process import Bounds
 
 HALF, WIDE = 460, 940
 """Widths charts are drawn at, pixels; pages scale them."""
@@ -57,8 +55,6 @@ CONFIG = {
     "text": {"fontSize": 12, "color": INK},
 }
 
-DRAWING = Bounds(processes=1, seconds=10.0, threads=4, memory_bytes=2 << 30, is_confined=False)
-"""Of the process that draws: it reads the system's fonts, and reserves far more memory than it takes."""
 KINDS = {"#": "row", UNHEARD: "value"}
 """What marks of `value_marks` become in the picture, by how they begin."""
 
@@ -114,31 +110,22 @@ def draw(spec: str) -> str:
 
 
 class _Drawer:
-    """Draws here, or in a process of its own."""
+    """What turns the text of a specification into SVG."""
 
-    sandbox: Sandbox | None = None
-
-    def draw(self, spec: str) -> str:
-        if self.sandbox is None:
-            return draw(spec)
-        try:
-            return self.sandbox.call(draw, spec)
-        except Stopped:  # why: it may have been killed, and a page is shown nevertheless
-            return draw(spec)
+    draw: Callable[[str], str] = staticmethod(draw)
 
 
 _DRAWER = _Drawer()
 
 
 @contextmanager
-def draw_in_own_process() -> Iterator[None]:
-    """Draw charts in a separate process within a block: a drawing would stop all else here for 20 ms."""
-    _DRAWER.sandbox = Sandbox(DRAWING)
+def draw_by(drawing: Callable[[str], str]) -> Iterator[None]:
+    """Draw charts by a function within a block, for every thread."""
+    _DRAWER.draw = drawing
     try:
         yield
     finally:
-        _DRAWER.sandbox.close()
-        _DRAWER.sandbox = None
+        _DRAWER.draw = draw
 
 
 @lru_cache(maxsize=512)

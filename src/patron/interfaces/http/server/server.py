@@ -18,7 +18,7 @@ from altair.utils.schemapi import disable_debug_mode
 
 from patron.commands.access.manage_users import setup_path
 from patron.commands.outreach.messages.send_campaign import SENDER
-from patron.interfaces.charts.chart import draw_in_own_process
+from patron.interfaces.charts.drawing_process import draw_in_own_process
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
 from patron.interfaces.http.server.bounded_connection import BoundedConnection

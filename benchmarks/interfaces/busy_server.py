@@ -227,12 +227,12 @@ def work_beside(night: Night, place: Path, world: ShopSimulator, forgettable: It
     night.beside = None
 
 
-def send_beside(night: Night) -> None:
-    """A second sender, next to the server's."""
+def send_beside(night: Night, taken: Path) -> None:
+    """A second sender, next to the server's: once more and again while messages remain, then each minute."""
     while night.goes_on():
         night.sender = command(night.folder, "campaign", "send", mailing.NAME, "--due")
         night.sender.wait()
-        time.sleep(2)
+        time.sleep(2 if len(taken.read_text(encoding="utf-8").split()) < MAILS else 60)
     night.sender = None
 
 
@@ -386,7 +386,7 @@ def main() -> None:
                 ),
                 lambda: ask_health(night),
                 lambda: work_beside(night, place, world, iter(users)),
-                lambda: send_beside(night),
+                lambda: send_beside(night, taken),
                 lambda: watch(night, server),
                 *([lambda: kill_at_random(night, server, options.kills)] if options.kills else []),
             ):

@@ -103,8 +103,8 @@ def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str = I
     return named.encode(text=alt.Text(f"{field}:N"), x=alt.XValue(0))
 
 
-def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
-    """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
+def named_bars(rows: list[dict[str, Any]]) -> tuple[alt.Chart, ...]:
+    """Layers of horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
     names = [row["name"] for row in rows]
     most = max([1.0, *(float(str(row["n"])) for row in rows)])
     marked = [{MARK: row_mark(place), **row} for place, row in enumerate(rows)]
@@ -116,4 +116,4 @@ def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
     left = names_above(base, dy=-9)
     right = base.mark_text(align="right", dy=-9).encode(text=alt.Text("label:N"), x=alt.XValue("width"))
     across = {"x": alt.XValue(0), "x2": alt.X2Value("width")}
-    return alt.layer(bars, left, right, base.mark_rect(opacity=0).encode(**across, description=MARK_ENCODING))
+    return bars, left, right, base.mark_rect(opacity=0).encode(**across, description=MARK_ENCODING)

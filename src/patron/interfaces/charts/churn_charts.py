@@ -32,7 +32,7 @@ def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) 
     return Chart(
         title=words("chart.drivers.title"),
         description=words("chart.drivers.description", n=likely, count=formats.count(likely)),
-        spec=specification(named_bars(rows), width=WIDE, height=40 * len(rows) + 16),
+        spec=specification(*named_bars(rows), width=WIDE, height=40 * len(rows) + 16),
         head=(
             words("column.reasons"),
             words("column.customers"),
@@ -76,7 +76,7 @@ def dependence(one: PartialDependence, words: Words, formats: Formats) -> Chart:
     return Chart(
         title=name,
         description=words("chart.dependence.description"),
-        spec=specification(line + value_lines(x, (value for value, _ in one.points)), height=220),
+        spec=specification(line, value_lines(x, (value for value, _ in one.points)), height=220),
         head=(name, words("column.churn_probability")),
         rows=tuple((write(value), formats.share(mean)) for value, mean in one.points),
     )
@@ -114,7 +114,7 @@ def survival_curve(curve: CustomerSurvival, as_of: datetime, words: Words, forma
     )
     line = base.mark_line(strokeWidth=2).encode(strokeDash=dashes)
     texts = (label.encode(text=alt.Text("label:N")) for label in labels)
-    chart = alt.layer(line, dots, *texts, value_lines(x, (day_of(point.at) for point in curve.points)))
+    values = value_lines(x, (day_of(point.at) for point in curve.points))
     last = curve.points[-1]
     return Chart(
         title=words("chart.survival.title"),
@@ -124,7 +124,7 @@ def survival_curve(curve: CustomerSurvival, as_of: datetime, words: Words, forma
             date=formats.date(last.at),
             mean=formats.share(last.mean_probability_active, 0),
         ),
-        spec=specification(chart, width=HALF, height=220),
+        spec=specification(line, dots, *texts, values, width=HALF, height=220),
         head=(words("survival.until"), one, everybody),
         rows=tuple(
             (

@@ -166,7 +166,7 @@ def tracking(
             expected=formats.count(last["expected_so_far"]),
             bias=formats.change(bias),
         ),
-        spec=specification(alt.layer(*layers, values), width=width, height=240),
+        spec=specification(*layers, values, width=width, height=240),
         head=(words("chart.tracking.week"), actual, expected),
         rows=tuple(
             (
@@ -232,7 +232,7 @@ def calibration_by_decile(
         description=words(
             "chart.calibration.description", count=formats.count(sum(t["customer_count"] for t in deciles))
         ),
-        spec=specification(alt.layer(*layers), width=width, height=260),
+        spec=specification(*layers, width=width, height=260),
         head=(words("chart.deciles.axis"), words("column.customers"), forecast, actual),
         rows=tuple(
             (
@@ -286,11 +286,11 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
         normalised = formats.number(float(metadata["normalised_gini"]))
         description += words("chart.lorenz.normalised_gini", normalised=normalised)
     tenths = [point for point in points if abs((tenth := point["share_of_customers"] * 10) - round(tenth)) < 1e-9]
-    chart = lines + value_lines(x, (point["share_of_customers"] for point in tenths))
+    values = value_lines(x, (point["share_of_customers"] for point in tenths))
     return Chart(
         title=words("chart.lorenz.title"),
         description=description,
-        spec=specification(chart, width=width, height=300),
+        spec=specification(lines, values, width=width, height=300),
         head=(words("chart.lorenz.customers"), *(kind for kind in kinds if kind != equal)),
         rows=tuple(
             (

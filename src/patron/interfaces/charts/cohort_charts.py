@@ -133,12 +133,12 @@ def payback_chart(one: Payback, words: Words, formats: Formats) -> Chart:
         )
         for column, name in names.items()
     ]
-    chart = alt.layer(band, *lines, value_lines(x, (month.month for month in one.months)))
+    layers = [band, *lines, value_lines(x, (month.month for month in one.months))]
     return Chart(
         title=words("payback.chart"),
         description=words("payback.chart_note"),
-        spec=specification(chart, width=WIDE, height=280),
-        narrow=specification(chart, width=NARROW, height=280),
+        spec=specification(*layers, width=WIDE, height=280),
+        narrow=specification(*layers, width=NARROW, height=280),
         head=(
             words("chart.retention.months"),
             words("column.customers"),

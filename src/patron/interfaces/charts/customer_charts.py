@@ -38,7 +38,6 @@ def alive_over_time(
     last = rows[-1]
     values = value_lines(x, (day_of(row["at"]) for row in (*orders, last)))
     parts = (base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots, values)
-    chart = alt.layer(*behind, *parts)
     return Chart(
         title=words("chart.alive.title"),
         description=words(
@@ -48,7 +47,7 @@ def alive_over_time(
             share=formats.share(last["probability_alive"], 0),
             date=formats.date(last["at"] + SAME_DAY),
         ),
-        spec=specification(chart, width=width, height=height),
+        spec=specification(*behind, *parts, width=width, height=height),
         head=(words("chart.alive.date"), words("chart.alive.before"), words("chart.alive.after")),
         rows=tuple(_at_orders(rows, formats)),
     )
@@ -109,7 +108,7 @@ def forecast_fan(
             horizon=span(metadata["horizon"], metadata.get("unit", ""), words, formats),
             **more,
         ),
-        spec=specification(alt.layer(*bands, today, expected, steps, values), width=width, height=height),
+        spec=specification(*bands, today, expected, steps, values, width=width, height=height),
         head=(
             words("chart.alive.date"),
             words("chart.tracking.expected"),

@@ -68,7 +68,7 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
     return Chart(
         title=words("chart.effects.title"),
         description=_effects_description(largest, words),
-        spec=specification(_intervals(rows, words, formats), width=WIDE, height=56 * max(len(rows), 1) + 50),
+        spec=specification(*_intervals(rows, words, formats), width=WIDE, height=56 * max(len(rows), 1) + 50),
         head=(
             words("column.offer_segment"),
             words("column.treated"),
@@ -122,7 +122,7 @@ def _effects_description(shown: Sequence[Effect], words: Words) -> str:
     return words("chart.effects.description")
 
 
-def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> alt.LayerChart | alt.FacetChart:
+def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> tuple[alt.Chart, ...]:
     """A dot and its interval for each row, under the row's own name, and the line of zero."""
     ticks = nice_ticks(min([0.0, *(r["low"] for r in rows)]), max([0.01, *(r["high"] for r in rows)]), most=6)
     digits_matter = ticks[-1] - ticks[0] < 10
@@ -146,7 +146,7 @@ def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> al
     bands = base.mark_rule(opacity=0, strokeWidth=BAND).encode(
         x=alt.XValue(0), x2=alt.X2Value("width"), description=MARK_ENCODING
     )
-    return alt.layer(zero, lines, dots, *names, bands)
+    return zero, lines, dots, *names, bands
 
 
 def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> str:
@@ -183,7 +183,10 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
         title=words("chart.drift.title"),
         description=words("chart.drift.description"),
         spec=specification(
-            alt.layer(bars, limit_ticks, names_above(base, dy=-7), value_rows(y, names)),
+            bars,
+            limit_ticks,
+            names_above(base, dy=-7),
+            value_rows(y, names),
             width=WIDE,
             height=34 * max(len(rows), 1) + 50,
         ),

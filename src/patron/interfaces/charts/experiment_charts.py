@@ -54,12 +54,12 @@ def _grown(
     )
     line = base.mark_line(color=BLUE, strokeWidth=2.5).encode(y=alt.Y("effect:Q", title=formats.currency))
     zero = chart_of([{}]).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y=alt.YDatum(0))
-    chart = alt.layer(band, zero, line, value_lines(x, (place for _, place, *_ in points)))
+    layers = [band, zero, line, value_lines(x, (place for _, place, *_ in points))]
     return Chart(
         title=title,
         description=description,
-        spec=specification(chart, width=WIDE, height=260),
-        narrow=specification(chart, width=NARROW, height=240),
+        spec=specification(*layers, width=WIDE, height=260),
+        narrow=specification(*layers, width=NARROW, height=240),
         head=(axis, words("experiments.each"), words("experiments.interval")),
         rows=tuple(
             (name, formats.money(effect), f"{formats.money(low)} … {formats.money(high)}")

@@ -49,12 +49,12 @@ def heat_map(
     narrow = _layers(
         [cell for cell in cells if cell.column < narrow_columns], rows, column_title, size=SMALL, label="short_label"
     )
-    return specification(wide, width=WIDE, height=height), specification(narrow, width=NARROW, height=height)
+    return specification(*wide, width=WIDE, height=height), specification(*narrow, width=NARROW, height=height)
 
 
 def _layers(
     cells: Sequence[HeatCell], rows: Sequence[str], column_title: str, *, size: int, label: str
-) -> alt.LayerChart | alt.FacetChart:
+) -> tuple[alt.Chart, ...]:
     values = [
         {
             "row": cell.row,
@@ -80,7 +80,7 @@ def _layers(
         fill=None, stroke=INCOMPLETE, strokeWidth=1.5, strokeDash=[3, 3]
     )
     texts = base.mark_text(fontSize=size).encode(text=alt.Text(f"{label}:N"), color=alt.Color("ink:N", scale=None))
-    return alt.layer(squares, dashed, texts)
+    return squares, dashed, texts
 
 
 def _shade(level: float) -> int:

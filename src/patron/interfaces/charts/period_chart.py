@@ -38,7 +38,7 @@ def revenue_in_period(course: Course, words: Words, formats: Formats) -> Chart:
     return Chart(
         title=words(f"chart.period.title_{course.step}"),
         description=_description(course, words, formats),
-        spec=specification(alt.layer(*parts, value_lines(x, range(len(rows)))), width=WIDE, height=230),
+        spec=specification(*parts, value_lines(x, range(len(rows))), width=WIDE, height=230),
         head=(
             words(f"chart.period.{course.step}"),
             words("kpi.revenue"),

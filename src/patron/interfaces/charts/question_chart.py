@@ -160,12 +160,11 @@ def _lines(pick: _Picked, group: int | None, size: tuple[int, int]) -> dict[str,
         y=alt.Y("n:Q", axis=pick.axis(ticks), scale=scale(ticks)),
         color=alt.Color("name:N", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])), legend=legend),
     )
-    chart = base.mark_line(strokeWidth=2)
+    layers = [base.mark_line(strokeWidth=2)]
     if len(points) <= MAX_DOTS * len(names):
-        chart = chart + base.mark_point(filled=True, size=26, opacity=1).encode(
-            tooltip=alt.Tooltip("tip:N"), description=MARK_ENCODING
-        )
-    return specification(chart, width=width, height=height)
+        dots = base.mark_point(filled=True, size=26, opacity=1)
+        layers.append(dots.encode(tooltip=alt.Tooltip("tip:N"), description=MARK_ENCODING))
+    return specification(*layers, width=width, height=height)
 
 
 def _columns(pick: _Picked, size: tuple[int, int]) -> dict[str, Any]:
@@ -195,7 +194,6 @@ def _bars(pick: _Picked, others: list[int], *, is_tile: bool) -> dict[str, Any]:
     if pick.unit == "share" or max(row["n"] for row in rows) < 1:
         top = max([*(row["n"] for row in rows)]) or 1.0
         rows = [{**row, "n": row["n"] / top} for row in rows]  # why: bars of shares are as long as the largest
-    chart = named_bars(rows)
-    if isinstance(chart, alt.LayerChart):
-        chart.layer[-1] = chart.layer[-1].encode(tooltip=alt.Tooltip("tip:N"))
-    return specification(chart, width=HALF if is_tile else WIDE, height=40 * len(rows) + 16)
+    *bars, values = named_bars(rows)
+    values = values.encode(tooltip=alt.Tooltip("tip:N"))
+    return specification(*bars, values, width=HALF if is_tile else WIDE, height=40 * len(rows) + 16)

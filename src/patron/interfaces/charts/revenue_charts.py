@@ -24,7 +24,7 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
     base = chart_of(rows).encode(x=x, y=y)
     parts = (base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2))
-    chart = alt.layer(*parts, value_lines(x, (row["at"] for row in rows)))
+    values = value_lines(x, (row["at"] for row in rows))
     best = max(weeks, key=lambda week: week.paid_cents, default=None)
     return Chart(
         title=words("chart.revenue.title"),
@@ -34,7 +34,7 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
             best=formats.money(best.paid_cents if best else None),
             week=formats.date(best.starts_at if best else None),
         ),
-        spec=specification(chart, width=WIDE, height=230),
+        spec=specification(*parts, values, width=WIDE, height=230),
         head=(words("chart.revenue.week"), words("kpi.revenue"), words("column.orders"), words("kpi.buyers")),
         rows=tuple(
             (
@@ -58,11 +58,10 @@ def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Format
     x = alt.X("at:Q", axis=axis, scale=alt.Scale(domain=[-0.6, len(months) - 0.4], nice=False))
     y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
     bars = chart_of(rows).mark_bar(color=BLUE, size=16).encode(x=x, y=y)
-    chart = bars + value_lines(x, names)
     return Chart(
         title=words("chart.spend.title"),
         description=words("chart.spend.description", total=formats.money(sum(month.paid_cents for month in months))),
-        spec=specification(chart, width=HALF, height=170),
+        spec=specification(bars, value_lines(x, names), width=HALF, height=170),
         head=(words("chart.spend.month"), words("column.paid")),
         rows=tuple((formats.date(month.starts_at), formats.money(month.paid_cents)) for month in months),
     )

@@ -32,7 +32,7 @@ def lifecycle_stages(stages_now: Sequence[LifecycleStage], words: Words, formats
             "chart.stages.description",
             list=words("list.joint").join(f"{row['name']} {row['label']}" for row in rows),
         ),
-        spec=specification(named_bars(rows), height=40 * len(rows) + 16),
+        spec=specification(*named_bars(rows), height=40 * len(rows) + 16),
         head=(
             words("column.stage"),
             words("column.customers"),
@@ -67,7 +67,7 @@ def personas(persona_list: Sequence[Persona], words: Words, formats: Formats) ->
     return Chart(
         title=words("chart.personas.title"),
         description=words("chart.personas.description", n=len(persona_list)),
-        spec=specification(named_bars(rows), height=40 * len(rows) + 16),
+        spec=specification(*named_bars(rows), height=40 * len(rows) + 16),
         head=(
             words("column.persona"),
             words("column.customers"),
@@ -102,11 +102,10 @@ def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
     )
     axis = labelled_axis(ticks, formats.count, title=words("column.customers"))
     bars = chart_of(rows).mark_bar(color=BLUE).encode(x=x, y=alt.Y("n:Q", axis=axis, scale=scale(ticks)))
-    chart = bars + value_columns(x, names)
     return Chart(
         title=words("chart.value.title"),
         description=words("chart.value.description", share=formats.share(spread.top_tenth_share, 0)),
-        spec=specification(chart, height=300),
+        spec=specification(bars, value_columns(x, names), height=300),
         head=(words("chart.value.axis"), words("column.customers"), words("column.expected_total")),
         rows=tuple(
             (_range(b, words, formats), formats.count(b.customer_count), formats.whole_money(b.expected_cents))

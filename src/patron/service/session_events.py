@@ -1,6 +1,7 @@
 """What shoppers do, as lists of recommendations know it: from accepted messages, or from stored profiles."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,14 +65,15 @@ def events_of_request(request: Request) -> Iterator[ShopperEvents]:
         if not products or kind is None or not IGNORED_FLAGS.isdisjoint(row.get("flags") or ()):
             continue
         day = day_of(row["occurred_at"])
-        events = tuple(SessionEvent(day, kind, product) for product in products)
+        # why: a million events are remembered, of few products; each message has its own copy of an id
+        events = tuple(SessionEvent(day, kind, sys.intern(product)) for product in products)
         yield ShopperEvents(row.get("user_id"), row.get("anonymous_id"), events, _feedback(name, row))
 
 
 def events_of_profile(events: Iterable[StoredEvent]) -> list[SessionEvent]:
     """The newest events of a stored profile, in order of time."""
     known = [
-        SessionEvent(event.at_us / DAY_MICROSECONDS, KIND_OF_EVENT[event.name], event.product_id)
+        SessionEvent(event.at_us / DAY_MICROSECONDS, KIND_OF_EVENT[event.name], sys.intern(event.product_id))
         for event in events
         if event.product_id and event.name in KIND_OF_EVENT
     ]

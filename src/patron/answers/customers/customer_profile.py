@@ -149,8 +149,8 @@ class MonthlySpend:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CustomerSummary:
-    """What matters most about one customer: who they are, what they are worth, and what is likely next."""
+class CustomerFacts:
+    """Who one customer is, and what they have bought."""
 
     customer_id: str
     run_id: str
@@ -172,30 +172,42 @@ class CustomerSummary:
     recency_score: int | None
     frequency_score: int | None
     monetary_score: int | None
-    traits: tuple[Trait, ...]
-    consents: tuple[CustomerConsent, ...]
-    """By purpose, as of the last run."""
-    scores: tuple[Score, ...]
-    value_parts: ValueParts | None
-    """What makes up their value; None without a forecast of it."""
-    next_order: NextOrder | None
-    """When their next order is likely; None without a forecast."""
-    needs: tuple[CategoryNeed, ...]
-    """The categories that they are likely to buy next, five at most."""
-    recommendations: tuple[Recommendation, ...]
-    timeline: tuple[TimelineEntry, ...]
-    """The latest entries; `customer_timeline` has the others."""
-    segments: tuple[str, ...] = ()
-    """Saved segments that they are in."""
-    missing_forecasts: tuple[MissingForecast, ...] = ()
-    """What the run has too little history for."""
     live: LiveProfile | None = None
     """The customer at this second; None when unknown or not included."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CustomerCard(CustomerSummary):
-    """Everything the run knows about one customer."""
+class CustomerOutlook(CustomerFacts):
+    """Who one customer is, and what is likely next."""
+
+    scores: tuple[Score, ...]
+    next_order: NextOrder | None
+    """When their next order is likely; None without a forecast."""
+    needs: tuple[CategoryNeed, ...]
+    """The categories that they are likely to buy next, five at most."""
+    recommendations: tuple[Recommendation, ...]
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What the run has too little history for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerSummary(CustomerOutlook):
+    """What matters most about one customer: who they are, what they are worth, and what is likely next."""
+
+    traits: tuple[Trait, ...]
+    consents: tuple[CustomerConsent, ...]
+    """By purpose, as of the last run."""
+    value_parts: ValueParts | None
+    """What makes up their value; None without a forecast of it."""
+    timeline: tuple[TimelineEntry, ...]
+    """The latest entries; `customer_timeline` has the others."""
+    segments: tuple[str, ...] = ()
+    """Saved segments that they are in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerForecasts(CustomerOutlook):
+    """What the run expects of one customer, and what it decided."""
 
     months: tuple[MonthlySpend, ...]
     responses: tuple[ResponseForecast, ...]
@@ -209,46 +221,70 @@ class CustomerCard(CustomerSummary):
     """How long they are likely to stay; None where churn has no forecast, and without an order."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CustomerCard(CustomerForecasts, CustomerSummary):
+    """Everything the run knows about one customer."""
+
+
+def customer_facts(shop: Shop, customer_id: str) -> CustomerFacts:
+    """Facts of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
+    return _facts(last_run(shop), customer_id)
+
+
 def customer_summary(shop: Shop, customer_id: str) -> CustomerSummary:
     """Summary of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
-    return _summary(last_run(shop), customer_id)
+    view = last_run(shop)
+    return CustomerSummary(**_outlook(view, customer_id), **_portrait(view, customer_id))
+
+
+def customer_forecasts(shop: Shop, customer_id: str) -> CustomerForecasts:
+    """Forecasts of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
+    view = last_run(shop)
+    outlook = _outlook(view, customer_id)
+    return CustomerForecasts(**outlook, **_forecasts(view, customer_id, outlook["last_order_at"]))
 
 
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     """Card of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
     view = last_run(shop)
-    summary = _summary(view, customer_id)
-    return CustomerCard(
-        **vars(summary),
-        months=_months(view, customer_id),
-        responses=customer_responses(view, customer_id),
-        contracts=customer_contracts(view, customer_id),
-        repeat_purchase=customer_repeat_purchase(view, customer_id),
-        decisions=_decisions(view, customer_id),
-        survival=customer_survival(view, customer_id, summary.last_order_at),
-    )
+    outlook = _outlook(view, customer_id)
+    forecasts = _forecasts(view, customer_id, outlook["last_order_at"])
+    return CustomerCard(**outlook, **_portrait(view, customer_id), **forecasts)
 
 
-def _summary(view: Snapshot, customer_id: str) -> CustomerSummary:
-    return CustomerSummary(
-        customer_id=customer_id,
-        run_id=view.run.run_id,
-        as_of=view.run.as_of,
-        **_facts(view, customer_id),
-        traits=_traits(view, customer_id),
-        consents=_consents(view, customer_id),
-        scores=_scores(view, customer_id),
-        value_parts=value_parts(view, customer_id),
-        next_order=_next_order(view, customer_id),
-        needs=customer_needs(view, customer_id),
-        recommendations=_recommendations(view, customer_id),
-        timeline=timeline_page(view, customer_id).entries,
-        segments=_segments(view, customer_id),
-        missing_forecasts=missing_forecasts(view),
-    )
+def _outlook(view: Snapshot, customer_id: str) -> dict[str, Any]:
+    return {
+        **vars(_facts(view, customer_id)),
+        "scores": _scores(view, customer_id),
+        "next_order": _next_order(view, customer_id),
+        "needs": customer_needs(view, customer_id),
+        "recommendations": _recommendations(view, customer_id),
+        "missing_forecasts": missing_forecasts(view),
+    }
 
 
-def _facts(view: Snapshot, customer_id: str) -> dict[str, Any]:
+def _portrait(view: Snapshot, customer_id: str) -> dict[str, Any]:
+    return {
+        "traits": _traits(view, customer_id),
+        "consents": _consents(view, customer_id),
+        "value_parts": value_parts(view, customer_id),
+        "timeline": timeline_page(view, customer_id).entries,
+        "segments": _segments(view, customer_id),
+    }
+
+
+def _forecasts(view: Snapshot, customer_id: str, last_order_at: datetime | None) -> dict[str, Any]:
+    return {
+        "months": _months(view, customer_id),
+        "responses": customer_responses(view, customer_id),
+        "contracts": customer_contracts(view, customer_id),
+        "repeat_purchase": customer_repeat_purchase(view, customer_id),
+        "decisions": _decisions(view, customer_id),
+        "survival": customer_survival(view, customer_id, last_order_at),
+    }
+
+
+def _facts(view: Snapshot, customer_id: str) -> CustomerFacts:
     customers = records(view.customer_rows("customers", customer_id).select(FACTS))
     if not customers:
         raise unknown_customer(customer_id)
@@ -257,14 +293,17 @@ def _facts(view: Snapshot, customer_id: str) -> dict[str, Any]:
     is_user = view.customer_rows("identities", customer_id)["is_user"].to_pylist()
     last, zone = customers[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
-    return {
+    return CustomerFacts(
+        customer_id=customer_id,
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
         **customers[0],
         **{name: segment.get(name) for name in SEGMENT_FACTS},
-        "persona_code": _persona_codes(view).get(segment.get("persona_id")),
-        "user_id_count": is_user.count(True),
-        "device_count": is_user.count(False),
-        "days_since_last_order": days,
-    }
+        persona_code=_persona_codes(view).get(segment.get("persona_id")),
+        user_id_count=is_user.count(True),
+        device_count=is_user.count(False),
+        days_since_last_order=days,
+    )
 
 
 def _persona_codes(view: Snapshot) -> dict[Any, str]:

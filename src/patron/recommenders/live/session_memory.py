@@ -1,14 +1,16 @@
 """What shoppers did lately, kept in memory so that the next list knows it; bounded in shoppers and in events."""
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 MAX_SHOPPERS = 100_000
 """Shoppers that are remembered, those of the latest events."""
 MAX_EVENTS = 60
-"""Events that are kept of each shopper."""
+"""Events that are kept of each shopper, and products that were shown to them."""
+MAX_EVENTS_IN_ALL = 1_000_000
+"""Events that are kept of all: some 100 MB. Shoppers with fewer than ten each, as most have, are all remembered."""
 SHOWN = "shown"
 CLICK = "click"
 ORDER = "order"
@@ -33,17 +35,34 @@ class _Shopper:
     __slots__ = ("events", "shown")
 
     def __init__(self) -> None:
-        self.events: deque[SessionEvent] = deque(maxlen=MAX_EVENTS)
-        self.shown: OrderedDict[str, SessionEvent] = OrderedDict()
+        self.events: list[SessionEvent] = []
+        self.shown: dict[str, SessionEvent] = {}
         """The last time each product was shown: apart, so that lists push nothing else out."""
+
+    @property
+    def count(self) -> int:
+        """Events that are kept."""
+        return len(self.events) + len(self.shown)
+
+    def add(self, event: SessionEvent) -> None:
+        if event.kind == SHOWN:
+            self.shown.pop(event.product, None)
+            self.shown[event.product] = event
+            if len(self.shown) > MAX_EVENTS:
+                del self.shown[next(iter(self.shown))]
+        else:
+            self.events.append(event)
+            if len(self.events) > MAX_EVENTS:
+                del self.events[0]
 
 
 class SessionMemory:
     """The newest events of each shopper, by token; safe to use from several threads."""
 
-    def __init__(self, most_shoppers: int = MAX_SHOPPERS) -> None:
-        self._most_shoppers = most_shoppers
+    def __init__(self, most_shoppers: int = MAX_SHOPPERS, most_events: int = MAX_EVENTS_IN_ALL) -> None:
+        self._most_shoppers, self._most_events = most_shoppers, most_events
         self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self._event_count = 0
         self._lock = threading.Lock()
 
     def add(self, token: str, events: Iterable[SessionEvent]) -> None:
@@ -52,17 +71,14 @@ class SessionMemory:
             shopper = self._shoppers.get(token)
             if shopper is None:
                 shopper = self._shoppers[token] = _Shopper()
+            before = shopper.count
             for event in events:
-                if event.kind == SHOWN:
-                    shopper.shown[event.product] = event
-                    shopper.shown.move_to_end(event.product)
-                    while len(shopper.shown) > MAX_EVENTS:
-                        shopper.shown.popitem(last=False)
-                else:
-                    shopper.events.append(event)
+                shopper.add(event)
+            self._event_count += shopper.count - before
             self._shoppers.move_to_end(token)
-            while len(self._shoppers) > self._most_shoppers:
-                self._shoppers.popitem(last=False)
+            while len(self._shoppers) > self._most_shoppers or self._event_count > self._most_events:
+                _, oldest = self._shoppers.popitem(last=False)
+                self._event_count -= oldest.count
 
     def events(self, tokens: Iterable[str]) -> list[SessionEvent]:
         """Events of a shopper with these tokens, each once, in order of time."""
@@ -79,7 +95,8 @@ class SessionMemory:
         """Drop what is remembered of these tokens."""
         with self._lock:
             for token in tokens:
-                self._shoppers.pop(token, None)
+                shopper = self._shoppers.pop(token, None)
+                self._event_count -= shopper.count if shopper else 0
 
     def __len__(self) -> int:
         """Shoppers that are remembered."""

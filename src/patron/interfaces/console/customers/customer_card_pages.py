@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.customers.customer_index import NUMBERS, index_at_last_run
 from patron.answers.customers.customer_marks import Reader, customer_work, list_staff, list_tags
-from patron.answers.customers.customer_profile import CustomerCard, CustomerSummary
+from patron.answers.customers.customer_profile import CustomerFacts, CustomerForecasts, CustomerSummary
 from patron.answers.customers.customer_timeline import KINDS, customer_timeline
 from patron.answers.customers.list_access import ListAccess
 from patron.answers.models.repeat_purchase import order_history
@@ -29,7 +29,12 @@ from patron.interfaces.console.customers.portrait_texts import portrait_sentence
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, actor_of, context_of, form_of, needs
 from patron.interfaces.http.access.customer_scope import require_visible, rows_of, visible_of
-from patron.interfaces.http.customers.customer_view import NewCustomer, customer_now, customer_summary_now
+from patron.interfaces.http.customers.customer_view import (
+    NewCustomer,
+    customer_facts_now,
+    customer_forecasts_now,
+    customer_summary_now,
+)
 from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
@@ -41,6 +46,8 @@ VIEWS = ("", "forecasts", "timeline", "identity")
 """Parts of the page, each with an address: what matters, forecasts, everything that happened, ids."""
 SUMMARY_ENTRIES = 6
 """Entries of the timeline on the first part."""
+READERS = {"": customer_summary_now, "forecasts": customer_forecasts_now}
+"""What a part reads about the customer; the others show facts only."""
 DONE = ("note", "note_deleted", "task_closed")
 
 
@@ -94,8 +101,7 @@ def show_customer(request: Request, customer_id: str, *, is_revealed: bool = Fal
     shop = console.answers.shop
     view = more.pop("view", parameters.get("view", ""))
     view = view if view in VIEWS else ""
-    read = customer_now if view == "forecasts" else customer_summary_now
-    card = read(console.answers, customer_id, now=now)
+    card = READERS.get(view, customer_facts_now)(console.answers, customer_id, now=now)
     twin = f"/api{_path(customer_id)}"
     contacts = names_of(request, [customer_id]).get(customer_id)
     if isinstance(card, NewCustomer):
@@ -139,11 +145,11 @@ def _key_facts(request: Request, customer_id: str) -> dict[str, Any]:
     return index.row(int(positions[0])) if len(positions) else dict.fromkeys(NUMBERS)
 
 
-def _of_view(request: Request, console: Console, card: CustomerSummary, view: str) -> dict[str, Any]:
+def _of_view(request: Request, console: Console, card: CustomerFacts, view: str) -> dict[str, Any]:
     """What one part of the page shows, next to the card."""
     texts = console.words(request)
     formats, shop = console.formats(texts), console.answers.shop
-    if isinstance(card, CustomerCard):
+    if isinstance(card, CustomerForecasts):
         stays = card.survival
         return {
             "chart": revenue_charts.spent_by_month(card.months, texts, formats),
@@ -162,7 +168,7 @@ def _of_view(request: Request, console: Console, card: CustomerSummary, view: st
             "timeline": customer_timeline(shop, card.customer_id, kind=kind if kind in KINDS else "", page=page),  # pyright: ignore[reportArgumentType]
             "kinds": KINDS,
         }
-    if view == "":
+    if isinstance(card, CustomerSummary):
         return {"sentences": list(portrait_sentences(card, texts, formats)), "summary_entries": SUMMARY_ENTRIES}
     return {}
 

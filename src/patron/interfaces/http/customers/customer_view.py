@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from patron.answers.customers.customer_profile import CustomerCard, CustomerSummary, customer_card, customer_summary
+from patron.answers.customers.customer_profile import (
+    CustomerCard,
+    CustomerFacts,
+    CustomerForecasts,
+    CustomerSummary,
+    customer_card,
+    customer_facts,
+    customer_forecasts,
+    customer_summary,
+)
 from patron.govern.access.operations import operation
 from patron.schema.customers.customer_rights import READ_CUSTOMERS, CustomerId
 from patron.schema.customers.live_profile import LiveProfile
@@ -14,7 +23,7 @@ from patron.service.live_profiles import live_profile
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
-Summary = TypeVar("Summary", bound=CustomerSummary)
+Known = TypeVar("Known", bound=CustomerFacts)
 
 
 @dataclass(frozen=True)
@@ -36,9 +45,19 @@ def customer_summary_now(cache: AnswerCache, customer_id: str, *, now: datetime)
     return _now(cache, "summary", customer_summary, customer_id, now)
 
 
+def customer_forecasts_now(cache: AnswerCache, customer_id: str, *, now: datetime) -> CustomerForecasts | NewCustomer:
+    """What the run expects of one customer. Raises NotFound for an unknown id."""
+    return _now(cache, "forecasts", customer_forecasts, customer_id, now)
+
+
+def customer_facts_now(cache: AnswerCache, customer_id: str, *, now: datetime) -> CustomerFacts | NewCustomer:
+    """Who one customer is, for which least is read. Raises NotFound for an unknown id."""
+    return _now(cache, "facts", customer_facts, customer_id, now)
+
+
 def _now(
-    cache: AnswerCache, name: str, read: Callable[[Shop, str], Summary], customer_id: str, now: datetime
-) -> Summary | NewCustomer:
+    cache: AnswerCache, name: str, read: Callable[[Shop, str], Known], customer_id: str, now: datetime
+) -> Known | NewCustomer:
     shop = cache.shop
     live = live_profile(shop, customer_id, now=now)
     try:

@@ -65,6 +65,7 @@ DOCTOR_SECONDS = 60
 SLOWEST_SECONDS = 1.0
 WAIT = ("--wait", "600")
 """Of a command beside: events are stored all the time."""
+VICTIMS = ("server", "compaction", "sender", "command")
 GROWTH = 1.05
 """Most that memory may grow in the last third."""
 
@@ -242,19 +243,30 @@ def kill_at_random(night: Night, server: Server, count: int) -> None:
     moments = sorted(night.rng.uniform(0, seconds) for _ in range(count))
     for moment in moments:
         time.sleep(max(0.0, begun + moment - time.monotonic()))
-        victim = night.rng.choice(("server", "compaction", "sender", "command", "command"))
-        if victim == "server":
-            server.process.kill()
-            server.process.wait()
-            night.kills["server"] += 1
-            server.start()
-            continue
-        process = {"command": night.beside, "sender": night.sender}.get(victim)
-        pid = compaction_of(server.process.pid) if victim == "compaction" else process.pid if process else None
-        with suppress(ProcessLookupError):
-            if pid and (process is None or process.poll() is None):
-                os.kill(pid, signal.SIGKILL)
-                night.kills[night.beside_name if victim == "command" else victim] += 1
+        # why in any order: who is to be killed may not be at work at the moment
+        for victim in night.rng.sample(VICTIMS, len(VICTIMS)):
+            if kill(night, server, victim):
+                break
+
+
+def kill(night: Night, server: Server, victim: str) -> bool:
+    """Kill one process; whether it was there. The server is started again."""
+    if victim == "server":
+        server.process.kill()
+        server.process.wait()
+        night.kills[victim] += 1
+        server.start()
+        return True
+    command_or_sender = {"command": night.beside, "sender": night.sender}.get(victim)
+    is_running = command_or_sender is not None and command_or_sender.poll() is None
+    pid = command_or_sender.pid if command_or_sender and is_running else None
+    pid = compaction_of(server.process.pid) if victim == "compaction" else pid
+    with suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            night.kills[night.beside_name if victim == "command" else victim] += 1
+            return True
+    return False
 
 
 def compaction_of(server: int) -> int | None:

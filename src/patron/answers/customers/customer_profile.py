@@ -293,12 +293,12 @@ def _facts(view: Snapshot, customer_id: str) -> CustomerFacts:
     is_user = view.customer_rows("identities", customer_id)["is_user"].to_pylist()
     last, zone = customers[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
     days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
+    known: dict[str, Any] = {**customers[0], **{name: segment.get(name) for name in SEGMENT_FACTS}}
     return CustomerFacts(
         customer_id=customer_id,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        **customers[0],
-        **{name: segment.get(name) for name in SEGMENT_FACTS},
+        **known,
         persona_code=_persona_codes(view).get(segment.get("persona_id")),
         user_id_count=is_user.count(True),
         device_count=is_user.count(False),

@@ -65,9 +65,10 @@ DOCTOR_SECONDS = 60
 SLOWEST_SECONDS = 1.0
 WAIT = ("--wait", "600")
 """Of a command beside: events are stored all the time."""
-VICTIMS = ("server", "compaction", "sender", "command")
 GROWTH = 1.05
 """Most that memory may grow in the last third."""
+VICTIMS = ("server", "compaction", "sender", "command")
+"""What is killed with `--kills`."""
 
 
 @dataclass
@@ -229,7 +230,7 @@ def work_beside(night: Night, place: Path, world: ShopSimulator, forgettable: It
 
 
 def send_beside(night: Night, taken: Path) -> None:
-    """A second sender, next to the server's: once more and again while messages remain, then each minute."""
+    """A second sender, next to the server's: started every 2 s while messages remain, then every minute."""
     while night.goes_on():
         night.sender = command(night.folder, "campaign", "send", mailing.NAME, "--due")
         night.sender.wait()
@@ -243,30 +244,33 @@ def kill_at_random(night: Night, server: Server, count: int) -> None:
     moments = sorted(night.rng.uniform(0, seconds) for _ in range(count))
     for moment in moments:
         time.sleep(max(0.0, begun + moment - time.monotonic()))
-        # why in any order: who is to be killed may not be at work at the moment
+        # why more than one: the first may not be at work at this moment
         for victim in night.rng.sample(VICTIMS, len(VICTIMS)):
             if kill(night, server, victim):
                 break
 
 
 def kill(night: Night, server: Server, victim: str) -> bool:
-    """Kill one process; whether it was there. The server is started again."""
+    """Kill a process; False where it is not at work. The server is started again."""
     if victim == "server":
         server.process.kill()
         server.process.wait()
         night.kills[victim] += 1
         server.start()
         return True
-    command_or_sender = {"command": night.beside, "sender": night.sender}.get(victim)
-    is_running = command_or_sender is not None and command_or_sender.poll() is None
-    pid = command_or_sender.pid if command_or_sender and is_running else None
-    pid = compaction_of(server.process.pid) if victim == "compaction" else pid
-    with suppress(ProcessLookupError):
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-            night.kills[night.beside_name if victim == "command" else victim] += 1
-            return True
-    return False
+    if victim == "compaction":
+        pid = compaction_of(server.process.pid)
+    else:
+        process = night.beside if victim == "command" else night.sender
+        pid = process.pid if process and process.poll() is None else None
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    night.kills[night.beside_name if victim == "command" else victim] += 1
+    return True
 
 
 def compaction_of(server: int) -> int | None:

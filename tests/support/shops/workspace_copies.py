@@ -12,8 +12,8 @@ from patron.storage.workspace.workspace_identity import new_instance, read_ident
 
 def copy_workspace(source: Path, target: Path) -> Path:
     """Copy a workspace, as `patron restore` does; the original may go on."""
-    # why in another process: closing a file ends all locks that this process has on it, also those of its open store;
-    # whoever opens the store next then believes to be alone, and takes away the log that is still written to
+    # why in another process: closing `store.db-shm` ends all locks that this process has on it, also those of its open
+    # store; whoever closes the store next then believes to be the last, and deletes the log that is still written to
     subprocess.run(["cp", "-R", str(source), str(target)], check=True)  # noqa: S607 - of the system
     identity = read_identity(target)
     assert identity is not None

@@ -126,9 +126,9 @@ _DRAWER = _Drawer()
 
 
 @contextmanager
-def draw_by(drawing: Callable[[str], str]) -> Iterator[None]:
-    """Draw charts by a function within a block, for every thread."""
-    _DRAWER.draw = drawing
+def draw_with(function: Callable[[str], str]) -> Iterator[None]:
+    """Within a block, let another function than `draw` draw the charts of every thread."""
+    _DRAWER.draw = function
     try:
         yield
     finally:

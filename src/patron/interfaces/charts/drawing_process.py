@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from patron.interfaces.charts.chart import draw, draw_by
+from patron.interfaces.charts.chart import draw, draw_with
 from patron.storage.sandbox.sandbox import Sandbox, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds
 
@@ -22,5 +22,5 @@ def draw_in_own_process() -> Iterator[None]:
             except Stopped:  # why: it may have been killed, and a page is shown nevertheless
                 return draw(spec)
 
-        with draw_by(draw_there):
+        with draw_with(draw_there):
             yield

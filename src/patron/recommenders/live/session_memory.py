@@ -10,7 +10,7 @@ MAX_SHOPPERS = 100_000
 MAX_EVENTS = 60
 """Events that are kept of each shopper, and products that were shown to them."""
 MAX_EVENTS_IN_ALL = 1_000_000
-"""Events that are kept of all: some 100 MB. Shoppers with fewer than ten each, as most have, are all remembered."""
+"""Events that are kept of all: some 100 MB, or ten of each of 100,000 shoppers."""
 SHOWN = "shown"
 CLICK = "click"
 ORDER = "order"

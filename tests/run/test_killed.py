@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from tests.support.shops.workspace_copies import copy_files
 
 from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events
@@ -68,7 +69,7 @@ def scores_by_run(folder: Path) -> dict[str, list[str]]:
 def shop_before_run(commands, shop_after_one_run, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets the key
     """A small simulated shop after its first run, with a month of events since, and the next run's time."""
     folder = tmp_path_factory.mktemp("w") / "w"
-    shutil.copytree(shop_after_one_run.folder, folder)
+    copy_files(shop_after_one_run.folder, folder)
     shop, world = Shop.open(folder), deepcopy(shop_after_one_run.world)
     ingest_events(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)
     shop.close()

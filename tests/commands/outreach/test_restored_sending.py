@@ -4,7 +4,6 @@ import bz2
 import gzip
 import json
 import lzma
-import shutil
 import tarfile
 import time
 import zipfile
@@ -27,6 +26,7 @@ from tests.support.shops.campaign_shop import (
     with_policy,
 )
 from tests.support.shops.journey_shop import HOUR, START, happen, journey
+from tests.support.shops.workspace_copies import copy_files
 
 from patron.collect.inbox.compaction import load_inbox
 from patron.commands.data.backup import backup, restore
@@ -270,7 +270,7 @@ def test_evidence_that_proves_nothing_is_refused(restored, tmp_path):
     for folder in (restored.folder, restored.folder / "."):
         with pytest.raises(WorkspaceError, match="is this workspace"):
             read_sent_ids(restored, folder)
-    copy = shutil.copytree(restored.folder, tmp_path / "copy")
+    copy = copy_files(restored.folder, tmp_path / "copy")
     with pytest.raises(WorkspaceError, match="is this workspace"):
         read_sent_ids(restored, copy)
     with restored.store.begin() as connection:

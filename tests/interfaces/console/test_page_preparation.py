@@ -1,7 +1,7 @@
-import shutil
 import threading
 
 import pytest
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.answers.customers.customer_index import index_at_last_run
 from patron.interfaces.console import page_preparation
@@ -31,8 +31,7 @@ def is_kept(answers: AnswerCache, name: object) -> bool:
 @pytest.fixture
 def console(made_shop, tmp_path):
     """Of a copy of the made shop, whose runs may change."""
-    shutil.copytree(made_shop.folder, tmp_path / "copy")
-    shop = Shop.open(tmp_path / "copy")
+    shop = Shop.open(copy_workspace(made_shop.folder, tmp_path / "copy"))
     yield create_app(shop).state.console
     shop.close()
 

@@ -1,6 +1,5 @@
 """The hazards of a run are a kept model: listed, shown, verified, and never pinned."""
 
-import shutil
 from contextlib import closing
 from datetime import timedelta
 
@@ -8,6 +7,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from leaving_shop import RUN, order_rows, order_times, table_of, write_shop
+from tests.support.shops.workspace_copies import copy_workspace
 
 from patron.answers.models.model_versions import model_detail, model_versions
 from patron.answers.models.survival import survival
@@ -96,7 +96,7 @@ def test_another_fit_has_the_same_bytes_and_other_orders_are_refused(shop):
 
 
 def test_hazards_of_a_shop_that_forgot_a_customer_name_nobody_and_cannot_be_verified(tmp_path, shop):
-    shutil.copytree(shop.folder, tmp_path / "w")
+    copy_workspace(shop.folder, tmp_path / "w")
     gone = customer_id(FORGOTTEN)
     with closing(Shop.open(tmp_path / "w")) as copy:
         curves, orders = BY_NAME["survival_curves"], BY_NAME["orders"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+from tests.support.shops.workspace_copies import copy_files
 
 from damaged_files import FILE_DAMAGES, damage_file
 from patron.commands.access.manage_keys import create_key, list_keys
@@ -173,7 +174,7 @@ def test_commits_that_were_lost_with_the_write_ahead_log_are_found(shop, damage)
 def test_an_older_copy_of_the_store_with_all_its_files_is_found_by_the_head_of_the_audit_log(shop, tmp_path):
     create_key(RequestContext.from_name(shop, now=NOW), "web")
     shop.close()
-    shutil.copytree(shop.folder, tmp_path / "older")
+    copy_files(shop.folder, tmp_path / "older")
     with closing(Shop.open(shop.folder)) as again:
         create_key(RequestContext.from_name(again, now=NOW), "app")
     for name in ("store.db", "store.commits", "inbox.db", "inbox.commits"):

@@ -1,4 +1,4 @@
-"""A copy of a workspace that stands alone: its audit log has a head of its own."""
+"""Copies of workspaces that may be open."""
 
 import subprocess
 from contextlib import closing
@@ -10,11 +10,17 @@ from patron.storage.shop import Shop
 from patron.storage.workspace.workspace_identity import new_instance, read_identity, write_identity
 
 
-def copy_workspace(source: Path, target: Path) -> Path:
-    """Copy a workspace, as `patron restore` does; the original may go on."""
+def copy_files(source: Path, target: Path) -> Path:
+    """Copy a workspace file by file."""
     # why in another process: closing `store.db-shm` ends all locks that this process has on it, also those of its open
     # store; whoever closes the store next then believes to be the last, and deletes the log that is still written to
     subprocess.run(["cp", "-R", str(source), str(target)], check=True)  # noqa: S607 - of the system
+    return target
+
+
+def copy_workspace(source: Path, target: Path) -> Path:
+    """Copy a workspace, as `patron restore` does: its audit log has a head of its own, and the original may go on."""
+    copy_files(source, target)
     identity = read_identity(target)
     assert identity is not None
     write_identity(target, replace(identity, instance=new_instance()))

@@ -6,8 +6,8 @@
 `patron serve` runs as a process of its own on a simulated shop with `--customers`, which gets a mailing to 2,000
 people, `--rate` events a second in batches of 100 (1 in 20 batches is sent twice, 1 event in 100 cannot be read), and
 `--users` who are signed in and click every 5 s. Beside it runs follow one another as a nightly run would, between them
-an import and an erasure. With `--kills`, `kill -9` hits the server, its compaction, a sender of messages or the command
-beside at random moments, and what was killed is started again as its documentation says.
+an import and an erasure. With `--kills`, `kill -9` hits the server, its process that answers, its compaction, a sender
+of messages or the command beside at random moments, and what was killed is started again as its documentation says.
 
 Printed are pages, answers of /health, memory each minute, and the accounts: every event that was acknowledged is stored
 once, is a duplicate or a dead letter; every message was sent, refused, or is of unknown outcome; nobody was written to
@@ -37,7 +37,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from benchmarks.campaigns import mailing
-from benchmarks.interfaces.clicks import Clicks, click, processor_seconds, resident_mb, sign_in, wait_until_idle, walks
+from benchmarks.interfaces.clicks import Clicks, click, resident_mb, sign_in, wait_until_idle, walks
 
 from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.workspace_inbox import open_inbox
@@ -46,6 +46,7 @@ from patron.commands.data.doctor import doctor
 from patron.govern.access.request_context import RequestContext
 from patron.schema.data.counts import IngestionCounts
 from patron.schema.tables import EVENTS
+from patron.service.answer_process import AnswerProcess
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.outreach.campaign_tables import MESSAGES
@@ -67,8 +68,9 @@ WAIT = ("--wait", "600")
 """Of a command beside: events are stored all the time."""
 GROWTH = 1.05
 """Most that memory may grow in the last third."""
-VICTIMS = ("server", "compaction", "sender", "command")
+VICTIMS = ("server", "answers", "compaction", "sender", "command")
 """What is killed with `--kills`."""
+MODULES = {"answers": AnswerProcess.module, "compaction": "patron.service.compaction_worker"}
 
 
 @dataclass
@@ -258,8 +260,8 @@ def kill(night: Night, server: Server, victim: str) -> bool:
         night.kills[victim] += 1
         server.start()
         return True
-    if victim == "compaction":
-        pid = compaction_of(server.process.pid)
+    if victim in MODULES:
+        pid = child_of(server.process.pid, MODULES[victim])
     else:
         process = night.beside if victim == "command" else night.sender
         pid = process.pid if process and process.poll() is None else None
@@ -273,14 +275,20 @@ def kill(night: Night, server: Server, victim: str) -> bool:
     return True
 
 
-def compaction_of(server: int) -> int | None:
-    """Process id of a server's compaction: the child that has used most of a processor."""
-    children = []
+def child_of(server: int, module: str) -> int | None:
+    """Process id of a module that a server has started."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == server:
-                children.append(int(path.parent.name))
-    return max(children, key=processor_seconds, default=None)
+            is_child = int(path.read_text().rpartition(")")[2].split()[1]) == server
+            if is_child and module in path.with_name("cmdline").read_text().split("\0"):
+                return int(path.parent.name)
+    return None
+
+
+def memory_of(server: int) -> float:
+    """Memory of a server and of its process that answers, MB."""
+    answers = child_of(server, MODULES["answers"])
+    return resident_mb(server) + (resident_mb(answers) if answers else 0.0)
 
 
 def watch(night: Night, server: Server) -> None:
@@ -291,7 +299,7 @@ def watch(night: Night, server: Server) -> None:
         if not night.goes_on():
             return
         with suppress(OSError, IndexError):
-            night.memory.append(resident_mb(server.process.pid))
+            night.memory.append(memory_of(server.process.pid))
         clicks, memory = sum(map(len, night.clicks.took.values())), night.memory[-1] if night.memory else 0
         so_far = f"{clicks:,} clicks, {night.events['sent']:,} events, {memory:,.0f} MB, load {os.getloadavg()[0]:.1f}"
         print(f"minute {minute}: {so_far}, {dict(night.jobs)}, {dict(night.kills)}", flush=True)
@@ -392,6 +400,8 @@ def main() -> None:
             night = Night(folder, free_port(), 0.0, bool(options.kills), random.Random(3))  # noqa: S311 - moments
             server = Server(night)
             wait_until_idle(server.process.pid)
+            if answers := child_of(server.process.pid, MODULES["answers"]):
+                wait_until_idle(answers)
             night.until = time.monotonic() + 60 * options.minutes
             senders = max(1, round(options.rate / 500))
             with together(

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
 from patron.clv.count_model import CountModel
-from patron.clv.distinct_histories import finite_column
+from patron.clv.distinct_histories import Histories, finite_column
 from patron.clv.order_times import timestamp_us, timestamps_us
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS
 from patron.schema.frames import arrow
@@ -120,10 +120,10 @@ def forecast_fan(
     """
     days, end, scale = _of_one(ordered_at, until, unit or fitted.unit)
     known = {"frequency": [len(days) - 1.0], "recency": [(days[-1] - days[0]) / scale], "T": [(end - days[0]) / scale]}
-    summary = pa.table(known)
+    rows = fitted.rows(pa.table(known))
     ahead = np.linspace(0.0, horizon, FAN_STEPS + 1)
-    quantiles = np.array([_quantiles(fitted, summary, float(step)) for step in ahead])
-    expected = [fitted.expected_purchases(summary, float(step))[0] for step in ahead]
+    quantiles = np.array([_quantiles(fitted, rows, float(step)) for step in ahead])
+    expected = [fitted.expected(rows, float(step))[0] for step in ahead]
     past, now = np.append(days, end), float(len(days))
     to_come = {name: now + quantiles[:, place] for place, name in enumerate(FAN)}
     nothing, unknown = [None] * len(past), [None] * len(ahead)
@@ -291,12 +291,12 @@ def _of_one(ordered_at: Sequence[Day], until: Day, unit: str) -> tuple[Days, int
     return days, end, _scale(unit)
 
 
-def _quantiles(fitted: CountModel, summary: pa.Table, horizon: float) -> list[float]:
+def _quantiles(fitted: CountModel, rows: Histories, horizon: float) -> list[float]:
     """Quantiles of the orders of one customer in a horizon."""
     most, chances = 8, np.zeros(1)
     while most == 8 or (chances[-1] > TAIL and most < MAX_ORDERS):
         most *= 2
-        chances = fitted.purchase_count_distribution(summary, horizon, most=most)[0]
+        chances = fitted.counts(rows, horizon, most)[0]
     return [float(one) for one in np.searchsorted(np.cumsum(chances), np.array(list(FAN.values())) - 1e-12)]
 
 

@@ -52,12 +52,20 @@ class LastingProcess(ChildProcess):
 
     on_line: Callable[[str], None]
     """Gets each line of its output as it comes; its errors are those of the server."""
+    arguments: tuple[str, ...] = ()
+    files: tuple[int, ...] = ()
+    """Descriptors of this process that it gets."""
 
     def run(self) -> "subprocess.CompletedProcess[str]":
         """Run the module until it ends, or `end` closes its input. Raises OSError when it cannot start."""
         # why: our module, and a workspace that is open already
         with subprocess.Popen(  # noqa: S603
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, errors="replace"
+            [*self.command, *self.arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            pass_fds=self.files,
         ) as process:
             self._process = process
             if self.is_ending.is_set():  # why: it had to end before there was a process to stop

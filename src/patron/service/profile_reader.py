@@ -7,6 +7,7 @@ profile shows an event as soon as its request is answered.
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -39,23 +40,23 @@ def read_profiles(
 
 def _stored_and_pending(shop: Shop, before: ProfileState, owner_ids: frozenset[str]) -> dict[str, TokenProfile]:
     """Stored profiles of these customers and of devices they own, merged with their pending requests."""
-    profile_by_token = find_profiles(shop.store, customer_ids=owner_ids)
-    profile_by_token |= find_profiles(shop.store, tokens=list(profile_by_token))
+    find = partial(find_profiles, shop.store, state=before)
+    profile_by_token = find(customer_ids=owner_ids)
+    profile_by_token |= find(tokens=list(profile_by_token))
     if has_inbox(shop):
-        vault = Vault.open(shop)
         with open_inbox(shop) as inbox:
             after = before.last_seq_of(inbox.inbox_id)
             is_other_inbox = before.inbox_id not in {"", inbox.inbox_id}
             device_ids = {initial_customer_id(token) for token in profile_by_token}
             requests = _pending_requests(inbox, after, owner_ids | device_ids)
-            new_tokens = _tokens_in(vault, requests) - profile_by_token.keys()
+            new_tokens = _tokens_in(shop, requests) - profile_by_token.keys()
             if new_tokens:  # why: a device that is known only now may have done something before
-                profile_by_token |= find_profiles(shop.store, tokens=new_tokens)
+                profile_by_token |= find(tokens=new_tokens)
                 device_ids = {initial_customer_id(token) for token in profile_by_token.keys() | new_tokens}
                 requests = _pending_requests(inbox, after, owner_ids | device_ids)
         if is_other_inbox:  # why: an older or another inbox may hold what profiles hold already
             requests = _without_stored(shop, requests)
-        for token, profile in _profiles_of_requests(shop, vault, requests).items():
+        for token, profile in _profiles_of_requests(shop, requests).items():
             profile_by_token[token] = merge(profile_by_token[token], profile) if token in profile_by_token else profile
     owners = {token for token in profile_by_token if initial_customer_id(token) in owner_ids}
     return {token: profile for token, profile in profile_by_token.items() if token in owners or profile.owner in owners}
@@ -80,16 +81,19 @@ select source, event_id from ({shop.lake.relation(EVENTS)}) e where event_id in 
     ]
 
 
-def _tokens_in(vault: Vault, requests: list[PendingRequest]) -> set[str]:
+def _tokens_in(shop: Shop, requests: list[PendingRequest]) -> set[str]:
     """Tokens of the users and devices of requests."""
     rows = [row for request in requests for row in request.rows]
+    if not rows:
+        return set()
+    vault = Vault.open(shop)
     return {vault.token(kind, row[kind]) for row in rows for kind in SUBJECTS if row.get(kind)}
 
 
-def _profiles_of_requests(shop: Shop, vault: Vault, requests: list[PendingRequest]) -> dict[str, TokenProfile]:
+def _profiles_of_requests(shop: Shop, requests: list[PendingRequest]) -> dict[str, TokenProfile]:
     """Profile of each token from the events of requests alone."""
     if not any(request.rows for request in requests):
         return {}
     with shop.engine.cursor() as con:
-        con.register("arrived", pending_event_rows(shop, vault, con, requests))
+        con.register("arrived", pending_event_rows(shop, Vault.open(shop), con, requests))
         return dict(profiles_of(con, "select * from arrived"))

@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import pytest
 from tests.support.shops.workspace_copies import copy_workspace
@@ -39,7 +40,8 @@ def console(made_shop, tmp_path):
 def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monkeypatch):
     monkeypatch.setattr(page_preparation, "CHECK_SECONDS", 0.05)
     answers, stopping, prepared = console.answers, threading.Event(), threading.Event()
-    thread = threading.Thread(target=page_preparation.prepare_each_run, args=(console, stopping, prepared))
+    steps = partial(page_preparation.page_steps, console)
+    thread = threading.Thread(target=page_preparation.prepare_each_run, args=(answers, steps, stopping, prepared))
     thread.start()
     try:
         assert prepared.wait(PATIENCE_SECONDS)
@@ -60,5 +62,5 @@ def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monke
 
 
 def test_nothing_is_prepared_once_the_server_stops(console):
-    page_preparation.prepare(console, lambda: True)
+    page_preparation.prepare(page_preparation.page_steps(console), lambda: True)
     assert not any(is_kept(console.answers, name) for name in PREPARED)

@@ -1,7 +1,7 @@
 """Add the console's pages to an application, and prepare what its first readers ask for."""
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -51,7 +51,7 @@ from patron.interfaces.console.outreach import (
     journey_pages,
 )
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_preparation import prepare_each_run
+from patron.interfaces.console.page_preparation import page_steps, prepare_each_run
 from patron.interfaces.console.privacy import privacy_pages
 from patron.interfaces.console.recommendations import recommendation_pages
 from patron.interfaces.console.segments import segment_pages
@@ -133,8 +133,15 @@ async def answer_unknown(request: Request, error: Exception) -> Response:
 async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
     stopping, app.state.prepared = threading.Event(), threading.Event()
-    warm_up_lists = partial(app.state.recommendations.warm_up, now=datetime.now(UTC))
-    prepare_runs = partial(prepare_each_run, app.state.console, stopping, app.state.prepared, first=warm_up_lists)
+    console, state = app.state.console, app.state
+
+    def steps() -> Iterator[Callable[[], object]]:
+        if state.prepares_lists:
+            yield partial(state.recommendations.warm_up, now=datetime.now(UTC))
+        if state.prepares_pages:
+            yield from page_steps(console)
+
+    prepare_runs = partial(prepare_each_run, console.answers, steps, stopping, state.prepared)
     thread = threading.Thread(target=prepare_runs, name="prepare", daemon=True)
     thread.start()
     yield

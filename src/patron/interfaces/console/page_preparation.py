@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import chain
 
 from patron.answers.customers.customer_index import index_at_last_run
 from patron.answers.customers.watch_list import watch_list_history
@@ -15,8 +14,10 @@ from patron.commands.customers.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.insight.overview_pages import opening_charts
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.templating import compile_templates
 from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import PatronError
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run
 
 LOG = logging.getLogger(__name__)
@@ -25,41 +26,37 @@ CHECK_SECONDS = 5.0
 
 
 def prepare_each_run(
-    console: Console,
+    answers: AnswerCache,
+    steps: Callable[[], Iterator[Callable[[], object]]],
     stopping: threading.Event,
     prepared: threading.Event,
-    *,
-    first: Callable[[], object] = lambda: None,
 ) -> None:
-    """Prepare each run once it has completed, until told to stop; `prepared` is set once nothing is left to do.
-
-    `first` is done before the pages of a run.
-    """
+    """Take these steps once a run has completed, until told to stop; `prepared` is set once nothing is left to do."""
     version: object = None
     while not stopping.is_set():
-        newest = _version(console)
+        newest = _version(answers)
         if newest is not None and newest != version:
-            prepare(console, stopping.is_set, first=first)
+            prepare(steps(), stopping.is_set)
         version = newest
         prepared.set()
         stopping.wait(CHECK_SECONDS)
 
 
-def prepare(console: Console, is_stopping: Callable[[], bool], *, first: Callable[[], object] = lambda: None) -> None:
-    """Compute what overview, Today, lists, models and retention show, the most awaited first; ends when it stops."""
+def prepare(steps: Iterator[Callable[[], object]], is_stopping: Callable[[], bool]) -> None:
+    """Take these steps, one after another; ends when it stops."""
     try:
-        for compute in chain([first], _steps(console)):
+        for step in steps:
             if is_stopping():
                 return
-            compute()
+            step()
     except PatronError as error:  # why: the reader sees the reason in the page's language
         LOG.info("nothing to prepare: %s", error.log_line)
 
 
-def _version(console: Console) -> object:
+def _version(answers: AnswerCache) -> object:
     """Which run readers see; None before any."""
     try:
-        return console.answers.last_version()
+        return answers.last_version()
     except PatronError:
         return None
 
@@ -75,9 +72,11 @@ def _drawings(*values: object) -> Iterator[Callable[[], str]]:
             yield from _drawings(*value)
 
 
-def _steps(console: Console) -> Iterator[Callable[[], object]]:
+def page_steps(console: Console) -> Iterator[Callable[[], object]]:
+    """Compute what overview, Today, lists, models and retention show, the most awaited first."""
     answers, texts = console.answers, words(choose_locale(console.answers.shop.settings.shop.locale))
     yield from _drawings(opening_charts(console, texts))
+    yield from compile_templates()
     yield partial(run_items_of, answers)
     yield partial(index_at_last_run, answers)
     yield partial(answers.cached, "watch list history", lambda: watch_list_history(last_run(answers.shop)))

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -61,6 +62,12 @@ def icon_names() -> tuple[str, ...]:
     return tuple(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text(encoding="utf-8")))
 
 
+def compile_templates() -> Iterator[Callable[[], object]]:
+    """Compile each template; some take as long as the page they are of."""
+    jinja = environment()
+    return (partial(jinja.get_template, name) for name in jinja.list_templates())
+
+
 @cache
 def environment() -> Environment:
     """Jinja environment of all pages: everything is escaped, and an unknown name is an error."""
@@ -70,6 +77,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # why: it would look at every file of a page again, each time
     )
     jinja.filters["bare_actor"] = bare_actor
     jinja.filters["svg"] = _svg

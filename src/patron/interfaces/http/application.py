@@ -1,5 +1,6 @@
 """The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
 
+from enum import Enum
 from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI, Request
@@ -43,12 +44,42 @@ from patron.service.live_recommendations import LiveRecommendations
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.shop import Shop
 
+API_MODULES = (
+    server_routes,
+    insight_routes,
+    model_routes,
+    data_routes,
+    customer_routes,
+    privacy_routes,
+    offer_routes,
+    segment_routes,
+    campaign_routes,
+    receipt_routes,
+    access_routes,
+    unsubscribe_routes,
+    question_routes,
+)
+"""Everything under /api but digests and recommendations."""
 
-def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor | None = None) -> FastAPI:
+
+class Part(Enum):
+    """What of the application a process computes ahead; each answers everything."""
+
+    WHOLE = "whole"
+    ANSWERS = "answers"
+    """What is read of the last run, next to a server."""
+    SERVER = "server"
+    """All else."""
+
+
+def create_app(
+    shop: Shop, collector: Collector | None = None, *, visitor: Actor | None = None, part: Part = Part.WHOLE
+) -> FastAPI:
     """Application over one shop: API and console; `visitor` is what somebody may do who has not signed in."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = AnswerCache(shop)
+    app.state.prepares_lists, app.state.prepares_pages = part is not Part.ANSWERS, part is not Part.SERVER
     app.state.page_turns = PageTurns()
     app.state.recommendations = LiveRecommendations(shop)
     if collector:
@@ -73,22 +104,7 @@ def create_app(shop: Shop, collector: Collector | None = None, *, visitor: Actor
 def _api_router() -> APIRouter:
     """Everything under /api; FastAPI takes most of a second to make it ready, so that applications share it."""
     whole = APIRouter()
-    modules = (
-        server_routes,
-        insight_routes,
-        model_routes,
-        data_routes,
-        customer_routes,
-        privacy_routes,
-        offer_routes,
-        segment_routes,
-        campaign_routes,
-        receipt_routes,
-        access_routes,
-        unsubscribe_routes,
-        question_routes,
-    )
-    for module in modules:
+    for module in API_MODULES:
         whole.include_router(module.router)
     digests = (digest_routes.router, digest_routes.link_router)
     for each in (*digests, *recommendation_routes.ROUTERS):

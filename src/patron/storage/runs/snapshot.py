@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -68,7 +69,7 @@ class Snapshot:
         """The workspace."""
         return self.shop.folder
 
-    @property
+    @cached_property
     def version(self) -> object:
         """What tells this snapshot from every other one of the shop, for what is kept of it."""
         return (self.run.run_id, tuple(sorted(self.pinned.items())), self.withdrawn, self.past)

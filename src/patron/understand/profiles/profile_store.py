@@ -98,10 +98,17 @@ def upsert_profiles(connection: sa.Connection, generation: int, profiles: Iterab
 
 
 def find_profiles(
-    store: Store, *, customer_ids: Iterable[str] = (), tokens: Iterable[str] = ()
+    store: Store,
+    *,
+    customer_ids: Iterable[str] = (),
+    tokens: Iterable[str] = (),
+    state: ProfileState | None = None,
 ) -> dict[str, TokenProfile]:
-    """Profiles by token: of customers with a single token, and of tokens and the devices they own."""
-    column, token_list, active = PROFILES.c, list(tokens), profile_state(store).generation
+    """Profiles by token: of customers with a single token, and of tokens and the devices they own.
+
+    `state` is that of the profiles, where the caller knows it.
+    """
+    column, token_list, active = PROFILES.c, list(tokens), (state or profile_state(store)).generation
     found = sa.select(column.token, column.generation, column.content)
     # why: each by its own index; the key of the table begins with the generation. With "or", or with the generation as
     # a condition on the others, SQLite looks at every profile

@@ -20,13 +20,15 @@ from patron.commands.access.manage_users import setup_path
 from patron.commands.outreach.messages.send_campaign import SENDER
 from patron.interfaces.charts.drawing_process import draw_in_own_process
 from patron.interfaces.cli import output
-from patron.interfaces.http.application import create_app
+from patron.interfaces.http.application import Part, create_app
+from patron.interfaces.http.server.answer_forwarding import AnswerForwarding
 from patron.interfaces.http.server.bounded_connection import BoundedConnection
 from patron.interfaces.http.server.collector_protocol import App, CollectorProtocol
 from patron.interfaces.http.server.connection_limits import ConnectionLimits, OpenConnections
 from patron.interfaces.http.server.forwarded_headers import ForwardedHeaders
 from patron.interfaces.http.server.listening import LOOPBACK, Place
 from patron.schema.access.access_rights import VISITOR
+from patron.service.answer_process import AnswerProcess
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
@@ -58,9 +60,10 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
     """
     at = f"{'https' if place.certificate else 'http'}://{place.host}:{listener.getsockname()[1]}"
     collector = Collector(shop, None if place.accept_only else CompactionProcess(shop.folder))
-    config = _configuration(shop, place, collector)
-    senders = (
-        *(CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
+    answers = AnswerProcess(shop, _now, is_demo=place.is_demo)
+    config = _configuration(shop, place, collector, answers)
+    beside = (
+        *(answers, CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
         *(WebhookSender(shop, _now), DigestSender(shop, _now)),
     )
     if not place.accept_only:
@@ -68,8 +71,8 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, _ended)
     collector.start()
-    for sender in () if place.accept_only else senders:
-        sender.start()
+    for one in () if place.accept_only else beside:
+        one.start()
     try:
         at = shop.settings.access.public_url if place.host != LOOPBACK else at
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
@@ -77,15 +80,15 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
             output.say(f"Set up the first account, within 24 hours: {at}{path}")
         run_server(config, listener)
     finally:
-        for sender in senders:
-            sender.stop()
+        for one in beside:
+            one.stop()
         collector.stop()
 
 
-def _configuration(shop: Shop, place: Place, collector: Collector) -> uvicorn.Config:
-    application: App = CollectorProtocol(
-        collector, create_app(shop, collector, visitor=VISITOR if place.is_demo else None)
-    )
+def _configuration(shop: Shop, place: Place, collector: Collector, answers: AnswerProcess) -> uvicorn.Config:
+    visitor, part = VISITOR if place.is_demo else None, Part.WHOLE if place.accept_only else Part.SERVER
+    whole = create_app(shop, collector, visitor=visitor, part=part)
+    application: App = CollectorProtocol(collector, AnswerForwarding(whole, answers))
     if not shop.settings.collect.proxies:
         application = ForwardedHeaders(application)
     files: dict[str, Any] = {}

@@ -1,0 +1,71 @@
+"""Answers what is read of the last run, for the server that started it: `service/answer_process.py`.
+
+    python -m patron.interfaces.http.server.answer_server WORKSPACE DESCRIPTOR [--demo]
+
+It listens at the socket with this descriptor, and ends when its input is closed.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from patron.interfaces.http.application import Part, create_app
+from patron.interfaces.http.server.server import ANSWER_SECONDS, run_server
+from patron.schema.access.access_rights import VISITOR
+from patron.schema.errors import SettingsError
+from patron.storage.shop import Shop
+
+READ_BYTES = 65_536
+
+
+class NewestSettings:
+    """ASGI middleware: settings that were changed by the server, or by hand, are seen by the next request."""
+
+    def __init__(self, app: ASGIApp, shop: Shop) -> None:
+        self.app = app
+        self.shop = shop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as ever."""
+        with suppress(SettingsError):  # why: as they were, until they are right again; the collector says so
+            self.shop.reload_settings()
+        await self.app(scope, receive, send)
+
+
+def main(folder: Path, descriptor: int, *, is_demo: bool) -> None:
+    """Answer until the input is closed."""
+    # why: Ctrl-C is for the server, which tells us by closing the input
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    shop = Shop.open(folder)
+    application = create_app(shop, visitor=VISITOR if is_demo else None, part=Part.ANSWERS)
+    config = uvicorn.Config(
+        NewestSettings(application, shop),
+        ws="none",
+        # why: only the server reaches this socket, and it says who asks
+        proxy_headers=True,
+        forwarded_allow_ips="*",
+        timeout_graceful_shutdown=ANSWER_SECONDS,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+    )
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    run_server(config, socket.socket(fileno=descriptor))
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), READ_BYTES):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), is_demo="--demo" in sys.argv[3:])

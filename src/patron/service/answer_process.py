@@ -1,15 +1,16 @@
 """The process that answers what people and programs read of the last run, next to the one that collects.
 
-Python computes in one thread of a process at a time: a page would wait for events, and events for pages. While there is
-no such process, the server answers itself.
+Python computes in one thread of a process at a time: a page would wait for events, and events for pages. While no
+such process can be started, the server answers itself.
 """
 
 import logging
 import shutil
 import socket
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,8 @@ LOG = logging.getLogger(__name__)
 CHECK_SECONDS = 0.2
 WAITING_REQUESTS = 128
 """Requests that wait for the process to start."""
+STEADY = timedelta(minutes=1)
+"""What lived for so long died of something from outside, and another will live."""
 
 
 @dataclass
@@ -32,7 +35,8 @@ class AnswerProcess(DueProcess):
     check_seconds: float = CHECK_SECONDS
     place: Path = Path()
     """The socket, once it has started."""
-    is_running: bool = False
+    is_expected: bool = False
+    """Whether it answers, or is about to."""
     _listener: socket.socket | None = None
 
     def start(self) -> None:
@@ -60,12 +64,24 @@ class AnswerProcess(DueProcess):
             self._listener.close()
             shutil.rmtree(self.place.parent, ignore_errors=True)
 
+    def _pause(self) -> None:
+        """Start again at once what has answered for a while: whoever asks waits for it. Else let the server answer."""
+        now = self.clock()
+        if self.ran_at is None or now - self.ran_at < STEADY:
+            super()._pause()
+            self.is_expected = False
+            self._refuse_waiting()
+
     def _run_process(self) -> str:
-        self.is_running = True
-        try:
-            return super()._run_process()
-        finally:
-            self.is_running = False
+        self.is_expected = True
+        return super()._run_process()
+
+    def _refuse_waiting(self) -> None:
+        """Let nobody wait for a process that may not come."""
+        with suppress(OSError):
+            while self._listener:
+                self._listener.setblocking(False)  # why: each time, as the process shares the socket and its mode
+                self._listener.accept()[0].close()
 
     def _new_child(self) -> ChildProcess:
         files = (self._listener.fileno(),) if self._listener else ()

@@ -17,7 +17,7 @@ from patron.storage.lake.parquet_rows import RowGroupCache, have_columns
 from patron.storage.runs.last_run import last_run, read_one_run
 from patron.storage.runs.runs import Run
 from patron.storage.runs.snapshot import Snapshot, customer_row
-from patron.storage.runs.snapshot_cache import CachedSnapshot
+from patron.storage.runs.snapshot_cache import CachedSnapshot, reader_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
 from sample_rows import sample
@@ -154,6 +154,31 @@ def test_row_groups_are_kept_up_to_a_size_and_those_read_last_stay(tmp_path):
     assert is_there("carl")
     with pytest.raises((OSError, pa.ArrowException)):
         is_there("bert")
+
+
+def test_row_groups_outlive_a_run_but_not_their_file(tmp_path, made_shop):
+    fields = [pa.field("who", pa.string()), pa.field("n", pa.int64())]
+    stays, goes = tmp_path / "stays.parquet", tmp_path / "goes.parquet"
+    kept = RowGroupCache(1_000_000)
+    for path in (stays, goes):
+        pq.write_table(pa.table({"who": ["anna"], "n": [1]}), path)
+        assert kept.find_rows("who", "anna", [str(path)], fields, None).num_rows == 1
+    goes.unlink()
+    kept.drop_deleted()
+    stays.write_bytes(bytes(stays.stat().st_size))
+    assert kept.find_rows("who", "anna", [str(stays)], fields, None).num_rows == 1
+    with pytest.raises((OSError, pa.ArrowException)):
+        kept.find_rows("who", "anna", [str(goes)], fields, None)
+    with closing(Shop.open(copy_workspace(made_shop.folder, tmp_path / "shop"))) as shop:
+        before = reader_of(last_run(shop))
+        with shop.store.begin() as connection:
+            row = dict(connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc())).mappings().first())
+            connection.execute(
+                sa.insert(RUNS).values(row | {"run_id": "later", "as_of": row["as_of"] + timedelta(days=1)})
+            )
+        after = reader_of(last_run(shop))
+        assert after is not before
+        assert after.row_groups is before.row_groups
 
 
 def test_rows_with_a_value_are_cast_and_what_a_file_lacks_is_null(tmp_path):

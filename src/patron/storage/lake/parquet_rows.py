@@ -116,6 +116,13 @@ class RowGroupCache:
                     found.append(_with_schema(_rows_at(rows, places), schema, partition_by, path))
         return pa.concat_tables(found)
 
+    def drop_deleted(self) -> None:
+        """Forget what was read from files that are gone: an erasure has deleted them."""
+        with self._lock:
+            gone = {path for path in {path for path, _ in self._kept} if not Path(path).exists()}
+            for key in [key for key in self._kept if key[0] in gone]:
+                self._bytes -= self._kept.pop(key).nbytes
+
     def _read_groups(self, path: str, numbers: Sequence[int]) -> Iterator[pa.Table]:
         """Some row groups of a file; those of a till or a test user, who is in many, push no others out."""
         with self._lock:

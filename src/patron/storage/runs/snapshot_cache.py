@@ -38,7 +38,7 @@ UNREADABLE = (duckdb.Error, pa.ArrowException, OSError)
 class SnapshotReader:
     """An engine's connection that knows the run's tables as views; each query gets a cursor of its own."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, row_groups: RowGroupCache) -> None:
         # why: not the snapshot, which holds the shop: a shop that is let go takes its reader with it
         self._lake, self._tables = snapshot.shop.lake, snapshot.tables
         self._resources = ExitStack()
@@ -55,7 +55,7 @@ class SnapshotReader:
         self._of_run: set[str] = set()
         """Tables whose rows of this run are known as views, too."""
         self._facts: dict[object, Any] = {}
-        self._row_groups = RowGroupCache(MAX_KEPT_BYTES)
+        self.row_groups = row_groups
 
     def query(self, sql: str, tables: Mapping[str, pa.Table], parameters: Parameters | None = None) -> pa.Table:
         """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
@@ -96,7 +96,7 @@ class SnapshotReader:
         self._lake.verifier.verify_files(table, files)
         if table.name not in self._fields:
             self._fields[table.name] = self._lake.fields(table, self._tables.versions.get(table.name))
-        rows = self._row_groups.find_rows(CUSTOMER_ID, customer_id, files, self._fields[table.name], table.partition_by)
+        rows = self.row_groups.find_rows(CUSTOMER_ID, customer_id, files, self._fields[table.name], table.partition_by)
         if run_id is not None and table.partition_by != RUN_ID:
             rows = rows.filter(pc.equal(rows[RUN_ID], run_id))
         condition = self._tables.conditions.get(table.name)
@@ -185,6 +185,9 @@ def reader_of(snapshot: Snapshot) -> SnapshotReader:
     with _READERS_LOCK:
         cached, reader = _READERS.get(snapshot.shop, (None, None))
         if reader is None or cached != version:
-            reader = SnapshotReader(snapshot)
+            # why: an erasure writes few files anew, and a run leaves those of others
+            row_groups = reader.row_groups if reader else RowGroupCache(MAX_KEPT_BYTES)
+            row_groups.drop_deleted()
+            reader = SnapshotReader(snapshot, row_groups)
             _READERS[snapshot.shop] = (version, reader)
         return reader

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,7 +145,7 @@ def answers_at(folder):
     thread.start()
     assert eventually(lambda: server.started)
     try:
-        yield SimpleNamespace(place=folder / "answers", is_running=True)
+        yield SimpleNamespace(place=folder / "answers", is_expected=True)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
@@ -213,7 +213,7 @@ def test_the_server_answers_where_nobody_else_does(short_folder):
     with answers_at(short_folder) as answers:
         pass
     assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
-    answers.is_running = False
+    answers.is_expected = False
     assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
 
 
@@ -230,3 +230,47 @@ def test_no_answer_that_is_passed_on_needs_what_only_the_server_has_in_memory():
     assert len(endpoints) > 40
     users = [one.__name__ for one in modules if own.search(Path(one.__file__).read_text("utf-8"))]
     assert users == []
+
+
+class EchoProcess(AnswerProcess):
+    module = "tests.support.echo_answers"
+
+
+def says(answers, *, killed=0):
+    """What the process says to whoever connects before it is killed; 0 where the connection is closed."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE_SECONDS)
+        if killed:
+            os.kill(killed, signal.SIGSTOP)
+            os.waitid(os.P_PID, killed, os.WSTOPPED | os.WNOWAIT)
+        client.connect(str(answers.place))
+        if killed:
+            os.kill(killed, signal.SIGKILL)
+        return int(client.recv(100) or 0)
+
+
+@pytest.mark.parametrize("lived_for_a_while", [True, False])
+def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, monkeypatch, lived_for_a_while):
+    steady = timedelta(0) if lived_for_a_while else timedelta(days=1)
+    monkeypatch.setattr("patron.service.answer_process.STEADY", steady)
+    answers = EchoProcess(shop, lambda: datetime.now(UTC))
+    answers.start()
+    try:
+        first = says(answers)
+        assert answers.is_expected
+        second = says(answers, killed=first)
+        assert (second not in {0, first}) == answers.is_expected == lived_for_a_while
+    finally:
+        answers.stop()
+    assert not answers.place.parent.exists()
+
+
+def test_a_server_whose_socket_would_have_too_long_a_name_answers_itself(shop, tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    answers = EchoProcess(shop, lambda: datetime.now(UTC))
+    answers.start()
+    assert not answers.is_expected
+    answers.stop()
+    assert list(deep.iterdir()) == []

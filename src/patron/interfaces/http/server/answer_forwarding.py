@@ -23,6 +23,8 @@ PEER = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forward
 HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 """Headers that are about one connection."""
 BODY = {b"content-length", b"transfer-encoding"}
+TRIES = 2
+"""A request that a process took with it when it died waits for the next one."""
 PATIENCE_SECONDS = 60.0
 """How long a request waits for the process to start."""
 KEPT_SECONDS = 4.0
@@ -38,8 +40,10 @@ class AnswerForwarding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, here or there."""
-        if not (is_of_last_run(scope) and self.answers.is_running and await self._forward(scope, send)):
-            await self.app(scope, receive, send)
+        for _ in range(TRIES if is_of_last_run(scope) else 0):
+            if self.answers.is_expected and await self._forward(scope, send):
+                return
+        await self.app(scope, receive, send)
         if scope["type"] == "lifespan":  # why: this request lasts as long as the server
             await self._connections.aclose()
 

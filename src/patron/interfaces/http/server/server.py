@@ -99,9 +99,9 @@ def _configuration(shop: Shop, place: Place, collector: Collector, answers: Answ
     return config
 
 
-def run_server(config: uvicorn.Config, listener: socket.socket) -> None:
+def run_server(config: uvicorn.Config, listener: socket.socket, *, turn_seconds: float = TURN_SECONDS) -> None:
     """Answer what arrives at a listener until the process is interrupted or terminated."""
-    sys.setswitchinterval(TURN_SECONDS)
+    sys.setswitchinterval(turn_seconds)
     disable_debug_mode()  # why: checking each part of a chart takes as long as making it; the tests check every chart
     gc.collect()
     gc.freeze()  # why: each full collection would search the modules again, and all requests wait 0.1 to 0.4 s for it

@@ -1,0 +1,19 @@
+"""Stands for the process that answers: says its process id to whoever connects, until its input is closed."""
+
+import os
+import socket
+import sys
+import threading
+
+
+def answer(listener: socket.socket) -> None:
+    while True:
+        with listener.accept()[0] as connection:
+            connection.sendall(str(os.getpid()).encode())
+
+
+if __name__ == "__main__":
+    listening = socket.socket(fileno=int(sys.argv[2]))
+    listening.setblocking(True)
+    threading.Thread(target=answer, args=(listening,), daemon=True).start()
+    sys.stdin.read()

@@ -19,37 +19,37 @@ from patron.service.due_process import DueProcess
 
 LOG = logging.getLogger(__name__)
 CHECK_SECONDS = 0.2
-WAITING_REQUESTS = 128
-"""Requests that wait for the process to start."""
-STEADY = timedelta(minutes=1)
-"""What lived for so long died of something from outside, and another will live."""
+MAX_WAITING_REQUESTS = 128
+"""Most requests that wait while the process starts."""
+MIN_LIFETIME = timedelta(minutes=1)
+"""A process that lived for at least this long is restarted at once when it dies."""
 
 
 @dataclass
 class AnswerProcess(DueProcess):
-    """Keeps a process that answers requests at a socket of this machine, `place`."""
+    """Keeps a process running that answers requests at a Unix socket."""
 
     module: ClassVar = "patron.interfaces.http.server.answer_server"
     work: ClassVar = "answers"
     is_demo: bool = False
     check_seconds: float = CHECK_SECONDS
-    place: Path = Path()
-    """The socket, once it has started."""
+    socket_path: Path = Path()
+    """Where it listens, once it has started."""
     is_expected: bool = False
     """Whether it answers, or is about to."""
     _listener: socket.socket | None = None
 
     def start(self) -> None:
-        """Listen, and start the process: whoever asks before it answers waits for it."""
+        """Listen, and start the process; requests that arrive before it is ready wait at the socket."""
         # why: nobody else may open it
-        self.place = Path(tempfile.mkdtemp(prefix="patron-")) / "answers"
+        self.socket_path = Path(tempfile.mkdtemp(prefix="patron-")) / "answers"
         self._listener = socket.socket(socket.AF_UNIX)
         try:
-            self._listener.bind(str(self.place))
+            self._listener.bind(str(self.socket_path))
         except OSError as error:  # why: a name has some hundred characters at most; the server then answers itself
-            LOG.warning("answers: no process of their own, as %s cannot be a socket (%s)", self.place, error)
+            LOG.warning("answers: no process of their own, as %s cannot be a socket (%s)", self.socket_path, error)
             return
-        self._listener.listen(WAITING_REQUESTS)
+        self._listener.listen(MAX_WAITING_REQUESTS)
         self._child = self._new_child()
         super().start()
 
@@ -62,22 +62,22 @@ class AnswerProcess(DueProcess):
         super().stop()
         if self._listener:
             self._listener.close()
-            shutil.rmtree(self.place.parent, ignore_errors=True)
+            shutil.rmtree(self.socket_path.parent, ignore_errors=True)
 
     def _pause(self) -> None:
-        """Start again at once what has answered for a while: whoever asks waits for it. Else let the server answer."""
+        """Restart a process at once if it had run for a minute; otherwise pause: the server answers meanwhile."""
         now = self.clock()
-        if self.ran_at is None or now - self.ran_at < STEADY:
+        if self.ran_at is None or now - self.ran_at < MIN_LIFETIME:
             super()._pause()
             self.is_expected = False
-            self._refuse_waiting()
+            self._close_waiting_connections()
 
     def _run_process(self) -> str:
         self.is_expected = True
         return super()._run_process()
 
-    def _refuse_waiting(self) -> None:
-        """Let nobody wait for a process that may not come."""
+    def _close_waiting_connections(self) -> None:
+        """Close the connections that wait for a process: the server answers those requests itself."""
         with suppress(OSError):
             while self._listener:
                 self._listener.setblocking(False)  # why: each time, as the process shares the socket and its mode

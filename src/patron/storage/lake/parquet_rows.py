@@ -111,9 +111,9 @@ class RowGroupCache:
         found = [schema.empty_table()]
         for path in files:
             for rows in self._read_groups(path, _groups_that_may_have(column, value, path)):
-                places = pc.indices_nonzero(pc.equal(rows[column], value))
-                if len(places):
-                    found.append(_with_schema(_rows_at(rows, places), schema, partition_by, path))
+                positions = pc.indices_nonzero(pc.equal(rows[column], value))
+                if len(positions):
+                    found.append(_with_schema(_rows_at(rows, positions), schema, partition_by, path))
         return pa.concat_tables(found)
 
     def drop_deleted(self) -> None:
@@ -149,10 +149,10 @@ class RowGroupCache:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
-def _rows_at(rows: pa.Table, places: pa.UInt64Array) -> pa.Table:
-    """Rows at some places; as a slice where they are next to each other, which copies nothing."""
-    first, last = places[0].as_py(), places[-1].as_py()
-    return rows.slice(first, len(places)) if last - first + 1 == len(places) else rows.take(places)
+def _rows_at(rows: pa.Table, positions: pa.UInt64Array) -> pa.Table:
+    """Rows at these positions; as a slice where they are next to each other, which copies nothing."""
+    first, last = positions[0].as_py(), positions[-1].as_py()
+    return rows.slice(first, len(positions)) if last - first + 1 == len(positions) else rows.take(positions)
 
 
 def _groups_that_may_have(column: str, value: str, path: str) -> list[int]:

@@ -27,7 +27,7 @@ from patron.govern.access.users import Access, add_user, change_user
 from patron.interfaces.console.mount import ROUTERS
 from patron.interfaces.http.access.access_control import SESSION_COOKIE
 from patron.interfaces.http.application import API_MODULES
-from patron.interfaces.http.server.answer_forwarding import AnswerForwarding, is_of_last_run
+from patron.interfaces.http.server.answer_forwarding import AnswerForwarding, reads_last_run
 from patron.schema.access.access_rights import Role
 from patron.service.answer_process import AnswerProcess
 from patron.storage.shop import Shop
@@ -145,7 +145,7 @@ def answers_at(folder):
     thread.start()
     assert eventually(lambda: server.started)
     try:
-        yield SimpleNamespace(place=folder / "answers", is_expected=True)
+        yield SimpleNamespace(socket_path=folder / "answers", is_expected=True)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
@@ -224,7 +224,7 @@ def test_no_answer_that_is_passed_on_needs_what_only_the_server_has_in_memory():
         route.endpoint
         for router in routers
         for route in router.routes
-        if is_of_last_run({"type": "http", "method": "GET", "path": route.path, "headers": []})
+        if reads_last_run({"type": "http", "method": "GET", "path": route.path, "headers": []})
     }
     modules = {sys.modules[endpoint.__module__] for endpoint in endpoints}
     assert len(endpoints) > 40
@@ -243,7 +243,7 @@ def says(answers, *, killed=0):
         if killed:
             os.kill(killed, signal.SIGSTOP)
             os.waitid(os.P_PID, killed, os.WSTOPPED | os.WNOWAIT)
-        client.connect(str(answers.place))
+        client.connect(str(answers.socket_path))
         if killed:
             os.kill(killed, signal.SIGKILL)
         return int(client.recv(100) or 0)
@@ -251,8 +251,8 @@ def says(answers, *, killed=0):
 
 @pytest.mark.parametrize("lived_for_a_while", [True, False])
 def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, monkeypatch, lived_for_a_while):
-    steady = timedelta(0) if lived_for_a_while else timedelta(days=1)
-    monkeypatch.setattr("patron.service.answer_process.STEADY", steady)
+    lifetime = timedelta(0) if lived_for_a_while else timedelta(days=1)
+    monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", lifetime)
     answers = EchoProcess(shop, lambda: datetime.now(UTC))
     answers.start()
     try:
@@ -262,7 +262,7 @@ def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, m
         assert (second not in {0, first}) == answers.is_expected == lived_for_a_while
     finally:
         answers.stop()
-    assert not answers.place.parent.exists()
+    assert not answers.socket_path.parent.exists()
 
 
 def test_a_server_whose_socket_would_have_too_long_a_name_answers_itself(shop, tmp_path, monkeypatch):

@@ -19,12 +19,20 @@ ROOMS = frozenset(
 """First parts of addresses, also under /api, whose answers need nothing that only the server's own memory has."""
 API = "api"
 METHODS = ("GET", "HEAD")
-PEER = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
-HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+FORWARDED_HEADERS = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
+HOP_BY_HOP_HEADERS = {
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
 """Headers that are about one connection."""
-BODY = {b"content-length", b"transfer-encoding"}
-TRIES = 2
-"""A request that a process took with it when it died waits for the next one."""
+BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+MAX_TRIES = 2
+"""A request whose process dies is sent once more, to the next process."""
 PATIENCE_SECONDS = 60.0
 """How long a request waits for the process to start."""
 KEPT_SECONDS = 4.0
@@ -40,7 +48,7 @@ class AnswerForwarding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, here or there."""
-        for _ in range(TRIES if is_of_last_run(scope) else 0):
+        for _ in range(MAX_TRIES if reads_last_run(scope) else 0):
             if self.answers.is_expected and await self._forward(scope, send):
                 return
         await self.app(scope, receive, send)
@@ -49,8 +57,8 @@ class AnswerForwarding:
 
     @cached_property
     def _connections(self) -> httpcore.AsyncConnectionPool:
-        place = str(self.answers.place)
-        return httpcore.AsyncConnectionPool(uds=place, max_connections=None, keepalive_expiry=KEPT_SECONDS)
+        path = str(self.answers.socket_path)
+        return httpcore.AsyncConnectionPool(uds=path, max_connections=None, keepalive_expiry=KEPT_SECONDS)
 
     async def _forward(self, scope: Scope, send: Send) -> bool:
         """Pass a request on and its answer back; False, with nothing sent, where the process is gone."""
@@ -66,7 +74,7 @@ class AnswerForwarding:
             LOG.info("the process of the answers did not answer: %r", error)
             return False
         try:
-            headers = [(name, value) for name, value in response.headers if name.lower() not in HOP]
+            headers = [(name, value) for name, value in response.headers if name.lower() not in HOP_BY_HOP_HEADERS]
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             async for part in response.aiter_stream():
                 await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -76,17 +84,17 @@ class AnswerForwarding:
         return True
 
 
-def is_of_last_run(scope: Scope) -> bool:
+def reads_last_run(scope: Scope) -> bool:
     """Whether a request reads what the last run made, and nothing that is in the memory of the server alone."""
     if scope["type"] != "http" or scope["method"] not in METHODS:
         return False
     parts = scope["path"].removeprefix("/").split("/")
     room = parts[1] if parts[0] == API and len(parts) > 1 else parts[0]
-    return room in ROOMS and not any(name in BODY for name, _ in scope["headers"])
+    return room in ROOMS and not any(name in BODY_HEADERS for name, _ in scope["headers"])
 
 
 def _request_headers(scope: Scope) -> Iterable[tuple[bytes, bytes]]:
-    yield from ((name, value) for name, value in scope["headers"] if name not in HOP | PEER)
+    yield from ((name, value) for name, value in scope["headers"] if name not in HOP_BY_HOP_HEADERS | FORWARDED_HEADERS)
     yield b"x-forwarded-proto", scope["scheme"].encode()
     if scope["client"]:
         yield b"x-forwarded-for", scope["client"][0].encode()

@@ -27,8 +27,8 @@ TURN_SECONDS = 0.005
 """Python's own, longer than the server's: nobody here waits for less, and each turn costs."""
 
 
-class NewestSettings:
-    """ASGI middleware: settings that were changed by the server, or by hand, are seen by the next request."""
+class ReloadSettings:
+    """ASGI middleware: reload changed settings before each request."""
 
     def __init__(self, app: ASGIApp, shop: Shop) -> None:
         self.app = app
@@ -48,7 +48,7 @@ def main(folder: Path, descriptor: int, *, is_demo: bool) -> None:
     shop = Shop.open(folder)
     application = create_app(shop, visitor=VISITOR if is_demo else None, part=Part.ANSWERS)
     config = uvicorn.Config(
-        NewestSettings(application, shop),
+        ReloadSettings(application, shop),
         ws="none",
         # why: only the server reaches this socket, and it says who asks
         proxy_headers=True,
@@ -59,11 +59,11 @@ def main(folder: Path, descriptor: int, *, is_demo: bool) -> None:
         server_header=False,
         date_header=False,
     )
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     run_server(config, socket.socket(fileno=descriptor), turn_seconds=TURN_SECONDS)
 
 
-def _end_with_input() -> None:
+def _exit_when_input_closes() -> None:
     while os.read(sys.stdin.fileno(), READ_BYTES):
         pass
     os._exit(0)  # why: the server has ended, and nobody waits for an answer

@@ -81,7 +81,8 @@ def add_staff(shop: Shop) -> str:
         user_id = users.add_user(connection, "ada@example.com", "Ada", everything, by="test", at=NOW)
         users.change_user(connection, user_id, state="active")
         users.add_user(connection, "cy@example.com", "Cy", Access((Role.MARKETER,)), by=ANN, at=NOW)
-        secret = create_session(connection, user_id, Browser("", ""), has_second_factor=False, at=NOW)
+        now = datetime.now(UTC)  # why: NOW is long past where the tests before took long
+        secret = create_session(connection, user_id, Browser("", ""), has_second_factor=False, at=now)
     save_team(RequestContext.from_name(shop, ANN, now=NOW), "top customers", segment=TEAM)
     create_key(RequestContext.from_name(shop, ANN, now=NOW), "shop window", "write")
     add_webhook(

@@ -31,7 +31,8 @@ class Person:
 
     def __init__(self, at, shop, user_id):
         with shop.store.begin() as connection:
-            secret = create_session(connection, user_id, Browser("", "test"), has_second_factor=False, at=NOW)
+            at_sign_in = datetime.now(UTC)  # why: NOW is long past where the tests before took long
+            secret = create_session(connection, user_id, Browser("", "test"), has_second_factor=False, at=at_sign_in)
         self.user_id, self.csrf = user_id, csrf_token(secret)
         self.client = httpx.Client(base_url=at, timeout=60, headers={"cookie": f"{SESSION_COOKIE}={secret}"})
 

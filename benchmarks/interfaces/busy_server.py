@@ -6,8 +6,9 @@
 `patron serve` runs as a process of its own on a simulated shop with `--customers`, which gets a mailing to 2,000
 people, `--rate` events a second in batches of 100 (1 in 20 batches is sent twice, 1 event in 100 cannot be read), and
 `--users` who are signed in and click every 5 s. Beside it runs follow one another as a nightly run would, between them
-an import and an erasure. With `--kills`, `kill -9` hits the server, its process that answers, its compaction, a sender
-of messages or the command beside at random moments, and what was killed is started again as its documentation says.
+an import and an erasure. With `--kills`, `kill -9` hits the server, one of its processes that answer, its compaction, a
+sender of messages or the command beside at random moments, and what was killed is started again as its documentation
+says.
 
 Printed are pages, answers of /health, memory each minute, and the accounts: every event that was acknowledged is stored
 once, is a duplicate or a dead letter; every message was sent, refused, or is of unknown outcome; nobody was written to
@@ -261,7 +262,7 @@ def kill(night: Night, server: Server, victim: str) -> bool:
         server.start()
         return True
     if victim in MODULES:
-        pid = child_of(server.process.pid, MODULES[victim])
+        pid = next(iter(children_of(server.process.pid, MODULES[victim])), None)
     else:
         process = night.beside if victim == "command" else night.sender
         pid = process.pid if process and process.poll() is None else None
@@ -275,20 +276,20 @@ def kill(night: Night, server: Server, victim: str) -> bool:
     return True
 
 
-def child_of(server: int, module: str) -> int | None:
-    """Process id of a module that a server has started."""
+def children_of(server: int, module: str) -> list[int]:
+    """Processes of a module that a server has started."""
+    children = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             is_child = int(path.read_text().rpartition(")")[2].split()[1]) == server
             if is_child and module in path.with_name("cmdline").read_text().split("\0"):
-                return int(path.parent.name)
-    return None
+                children.append(int(path.parent.name))
+    return children
 
 
 def memory_of(server: int) -> float:
-    """Memory of a server and of its process that answers, MB."""
-    answers = child_of(server, MODULES["answers"])
-    return resident_mb(server) + (resident_mb(answers) if answers else 0.0)
+    """Memory of a server and of its processes that answer, MB."""
+    return sum(map(resident_mb, (server, *children_of(server, MODULES["answers"]))))
 
 
 def watch(night: Night, server: Server) -> None:
@@ -400,7 +401,7 @@ def main() -> None:
             night = Night(folder, free_port(), 0.0, bool(options.kills), random.Random(3))  # noqa: S311 - moments
             server = Server(night)
             wait_until_idle(server.process.pid)
-            if answers := child_of(server.process.pid, MODULES["answers"]):
+            for answers in children_of(server.process.pid, MODULES["answers"]):
                 wait_until_idle(answers)
             night.until = time.monotonic() + 60 * options.minutes
             senders = max(1, round(options.rate / 500))

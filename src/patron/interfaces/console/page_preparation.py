@@ -23,7 +23,7 @@ from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run
 
 LOG = logging.getLogger(__name__)
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 1.0
 """How often to look whether another run has completed."""
 
 

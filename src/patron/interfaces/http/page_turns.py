@@ -13,7 +13,7 @@ from fastapi import Request
 from patron.interfaces.http.refusals import is_for_programs
 from patron.schema.access.access_rights import Actor, Area, Right
 
-PAGES_AT_ONCE = 4
+PAGES_AT_ONCE = 2
 
 
 class PageTurns:

@@ -1,4 +1,4 @@
-"""The process that answers what is read of the last run, next to the one that collects."""
+"""The processes that answer what is read of the last run, next to the one that collects."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ from patron.interfaces.http.access.access_control import SESSION_COOKIE
 from patron.interfaces.http.application import API_MODULES
 from patron.interfaces.http.server.answer_forwarding import AnswerForwarding, reads_last_run
 from patron.schema.access.access_rights import Role
-from patron.service.answer_process import AnswerProcess
+from patron.service.answer_process import MAX_PROCESSES, AnswerProcess, AnswerProcesses
 from patron.storage.shop import Shop
 
 PATIENCE_SECONDS = 60
@@ -45,7 +45,8 @@ def eventually(find):
 
 
 def answering(server):
-    """The process that answers for a server, if there is one."""
+    """The processes that answer for a server."""
+    found = set()
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
@@ -53,8 +54,14 @@ def answering(server):
         except OSError:
             continue
         if parent == server.pid and is_it:
-            return int(path.name)
-    return None
+            found.add(int(path.name))
+    return found
+
+
+def start_again(server, gone):
+    """As many processes as before, none of which is gone; nothing until then."""
+    now = answering(server)
+    return now if len(now) == len(gone) and not now & gone else set()
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +98,10 @@ def is_well(client):
 @pytest.mark.slow
 def test_what_is_read_of_the_last_run_is_answered_elsewhere_and_all_else_goes_on_meanwhile(served):
     assert [served.client.get(path).status_code for path in PAGES] == [200] * len(PAGES)
-    process = answering(served.process)
-    os.kill(process, signal.SIGSTOP)
+    processes = answering(served.process)
+    assert 1 <= len(processes) == min(MAX_PROCESSES, os.cpu_count() or 1)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
     try:
         for path in PAGES:
             with pytest.raises(httpx.ReadTimeout):
@@ -101,29 +110,31 @@ def test_what_is_read_of_the_last_run_is_answered_elsewhere_and_all_else_goes_on
         assert served.client.get("/account").status_code == 200
         assert served.client.post("/v1/batch", json={"batch": []}).status_code == 401
     finally:
-        os.kill(process, signal.SIGCONT)
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
     assert served.client.get("/customers").status_code == 200
 
 
 @pytest.mark.slow
 def test_without_the_process_the_server_answers_itself_until_there_is_another(served):
-    gone = eventually(lambda: answering(served.process))
-    os.kill(gone, signal.SIGKILL)
-    assert eventually(lambda: answering(served.process) != gone)
+    gone = answering(served.process)
+    for process in gone:
+        os.kill(process, signal.SIGKILL)
+    assert eventually(lambda: not answering(served.process) & gone)
     for path in PAGES:
         answer = served.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    another = eventually(lambda: answering(served.process))
-    assert another != gone
+    others = eventually(lambda: start_again(served.process, gone))
+    assert others
     # the last test of this server: nothing of it is left when it is killed
     served.process.kill()
     served.process.wait()
-    assert eventually(lambda: not Path(f"/proc/{another}").exists())
+    assert eventually(lambda: not any(Path(f"/proc/{process}").exists() for process in others))
 
 
 @contextmanager
 def answers_at(folder):
-    """What stands for the process: it says how it was asked."""
+    """What stands for the processes: it says how it was asked."""
 
     async def said(request):
         headers = [(name, value) for name, value in request.headers.items() if name.startswith(("x-", "cookie"))]
@@ -236,6 +247,10 @@ class EchoProcess(AnswerProcess):
     module = "tests.support.echo_answers"
 
 
+def echoes(shop, count=1):
+    return AnswerProcesses(shop, lambda: datetime.now(UTC), kind=EchoProcess, count=count)
+
+
 def says(answers, *, killed=0):
     """What the process says to whoever connects before it is killed; 0 where the connection is closed."""
     with socket.socket(socket.AF_UNIX) as client:
@@ -253,7 +268,7 @@ def says(answers, *, killed=0):
 def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, monkeypatch, lived_for_a_while):
     lifetime = timedelta(0) if lived_for_a_while else timedelta(days=1)
     monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", lifetime)
-    answers = EchoProcess(shop, lambda: datetime.now(UTC))
+    answers = echoes(shop)
     answers.start()
     try:
         first = says(answers)
@@ -265,11 +280,25 @@ def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, m
     assert not answers.socket_path.parent.exists()
 
 
+def test_while_one_of_two_processes_is_gone_the_other_answers(shop):
+    answers = echoes(shop, count=2)
+    answers.start()
+    try:
+        assert len(eventually(lambda: found if len(found := {says(answers) for _ in range(20)}) == 2 else ())) == 2
+        gone = says(answers)
+        os.kill(gone, signal.SIGKILL)
+        assert eventually(lambda: sum(one.is_expected for one in answers._processes) == 1)
+        assert answers.is_expected
+        assert {says(answers) for _ in range(20)}.isdisjoint({0, gone})
+    finally:
+        answers.stop()
+
+
 def test_a_server_whose_socket_would_have_too_long_a_name_answers_itself(shop, tmp_path, monkeypatch):
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    answers = EchoProcess(shop, lambda: datetime.now(UTC))
+    answers = echoes(shop)
     answers.start()
     assert not answers.is_expected
     answers.stop()

@@ -27,7 +27,7 @@ from patron.interfaces.http.server.listening import Certificate, Place, _listen,
 from patron.interfaces.http.server.server import server_config
 from patron.schema.access.access_rights import Role
 from patron.schema.errors import SettingsError, WorkspaceBusy
-from patron.service.answer_process import AnswerProcess
+from patron.service.answer_process import AnswerProcesses
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.digest_sender import DigestSender
@@ -196,7 +196,7 @@ def test_a_server_that_cannot_start_ends_at_once_and_has_begun_nothing(folder, t
 
 def test_what_a_server_cannot_serve_is_known_before_anything_works_in_the_background(folder, monkeypatch):
     begun = []
-    for kind in (Collector, AnswerProcess, CampaignSender, JourneyProcess, RunTimer, WebhookSender, DigestSender):
+    for kind in (Collector, AnswerProcesses, CampaignSender, JourneyProcess, RunTimer, WebhookSender, DigestSender):
         monkeypatch.setattr(kind, "start", begun.append)
     monkeypatch.setattr(server, "create_app", lambda *_args, **_options: 1 / 0)
     place = Place(port=0)

@@ -1,4 +1,4 @@
-"""Requests that read the last run go to the process that answers them: `service/answer_process.py`."""
+"""Requests that read the last run go to the processes that answer them: `service/answer_process.py`."""
 
 import logging
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from functools import cached_property
 import httpcore
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from patron.service.answer_process import AnswerProcess
+from patron.service.answer_process import AnswerProcesses
 
 LOG = logging.getLogger(__name__)
 ROOMS = frozenset(
@@ -35,14 +35,12 @@ MAX_TRIES = 2
 """A request whose process dies is sent once more, to the next process."""
 PATIENCE_SECONDS = 60.0
 """How long a request waits for the process to start."""
-KEPT_SECONDS = 4.0
-"""How long a connection is kept: less than the other side keeps it."""
 
 
 class AnswerForwarding:
     """ASGI middleware: forwards what is read of the last run; where that fails, the application itself answers."""
 
-    def __init__(self, app: ASGIApp, answers: AnswerProcess) -> None:
+    def __init__(self, app: ASGIApp, answers: AnswerProcesses) -> None:
         self.app = app
         self.answers = answers
 
@@ -58,7 +56,8 @@ class AnswerForwarding:
     @cached_property
     def _connections(self) -> httpcore.AsyncConnectionPool:
         path = str(self.answers.socket_path)
-        return httpcore.AsyncConnectionPool(uds=path, max_connections=None, keepalive_expiry=KEPT_SECONDS)
+        # why none is kept: whichever process is free accepts a new one
+        return httpcore.AsyncConnectionPool(uds=path, max_connections=None, max_keepalive_connections=0)
 
     async def _forward(self, scope: Scope, send: Send) -> bool:
         """Pass a request on and its answer back; False, with nothing sent, where the process is gone."""

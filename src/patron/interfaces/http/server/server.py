@@ -28,7 +28,7 @@ from patron.interfaces.http.server.connection_limits import ConnectionLimits, Op
 from patron.interfaces.http.server.forwarded_headers import ForwardedHeaders
 from patron.interfaces.http.server.listening import LOOPBACK, Place
 from patron.schema.access.access_rights import VISITOR
-from patron.service.answer_process import AnswerProcess
+from patron.service.answer_process import AnswerProcesses
 from patron.service.campaign_sender import CampaignSender
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
@@ -60,7 +60,7 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
     """
     at = f"{'https' if place.certificate else 'http'}://{place.host}:{listener.getsockname()[1]}"
     collector = Collector(shop, None if place.accept_only else CompactionProcess(shop.folder))
-    answers = AnswerProcess(shop, _now, is_demo=place.is_demo)
+    answers = AnswerProcesses(shop, _now, is_demo=place.is_demo)
     config = _configuration(shop, place, collector, answers)
     beside = (
         *(answers, CampaignSender(shop, _now), JourneyProcess(shop, _now), RunTimer(shop, _now)),
@@ -85,7 +85,7 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
         collector.stop()
 
 
-def _configuration(shop: Shop, place: Place, collector: Collector, answers: AnswerProcess) -> uvicorn.Config:
+def _configuration(shop: Shop, place: Place, collector: Collector, answers: AnswerProcesses) -> uvicorn.Config:
     visitor, part = VISITOR if place.is_demo else None, Part.WHOLE if place.accept_only else Part.SERVER
     whole = create_app(shop, collector, visitor=visitor, part=part)
     application: App = CollectorProtocol(collector, AnswerForwarding(whole, answers))

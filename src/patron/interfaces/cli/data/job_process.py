@@ -31,12 +31,13 @@ PATIENCE_SECONDS = 600.0
 """How long a run waits for another process that is at work here."""
 NICENESS = 10
 """Lower priority than the server, whose answers people wait for."""
+SESSION_PRIORITY = Path("/proc/self/autogroup")
+"""On Linux the priority of all processes of a session together, which is what counts against other sessions."""
 
 
 def main(folder: Path, job_id: str) -> int:
     """Do the work of a job; how it went is in its row."""
-    with suppress(OSError):
-        os.nice(NICENESS)
+    lower_priority()
     raise_oom_score()
     shop = Shop.open(folder, wait_seconds=PATIENCE_SECONDS)
     work = {
@@ -49,6 +50,14 @@ def main(folder: Path, job_id: str) -> int:
         return 0 if carry_out(shop, job_id, work, clock=lambda: datetime.now(UTC)) else FAILED
     finally:
         shop.close()
+
+
+def lower_priority() -> None:
+    """Let the server compute first; a job is a session of its own."""
+    with suppress(OSError):
+        os.nice(NICENESS)
+    with suppress(OSError):
+        SESSION_PRIORITY.write_text(str(NICENESS), encoding="ascii")
 
 
 def _run(shop: Shop, job: "Job", progress: "Progress") -> Mapping[str, Any]:

@@ -303,3 +303,13 @@ def test_threads_that_read_at_once_leave_the_process_without_a_cap():
     for thread in (first, longer):
         thread.join(10)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_a_process_whose_server_is_gone_before_it_is_ready_says_nothing():
+    command = [sys.executable, "-m", "patron.storage.sandbox.sandbox_process"]
+    bounds = msgspec.json.encode(Bounds(is_confined=False)).decode()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, bounds], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""

@@ -127,6 +127,13 @@ def main(bounds: Bounds) -> None:
         confine(readable=bounds.readable, max_files=bounds.max_files)
     # why: started when confined, as threads that are there before stay free
     threading.Thread(target=_end_with_server, daemon=True).start()
+    try:
+        _answer_calls(out, bounds)
+    except BrokenPipeError:  # why: the server is gone, and nobody waits for an answer
+        os._exit(0)
+
+
+def _answer_calls(out: IO[bytes], bounds: Bounds) -> None:
     write_frame(out, b"ready")
     while content := read_frame(sys.stdin.buffer, 1 << 31):
         try:

@@ -262,7 +262,8 @@ def kill(night: Night, server: Server, victim: str) -> bool:
         server.start()
         return True
     if victim in MODULES:
-        pid = next(iter(children_of(server.process.pid, MODULES[victim])), None)
+        children = children_of(server.process.pid, MODULES[victim])
+        pid = night.rng.choice(children) if children else None
     else:
         process = night.beside if victim == "command" else night.sender
         pid = process.pid if process and process.poll() is None else None

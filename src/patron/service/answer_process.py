@@ -40,23 +40,23 @@ class AnswerProcess(DueProcess):
     check_seconds: float = CHECK_SECONDS
     listener: socket.socket | None = None
     """Where it listens."""
-    is_expected: bool = False
-    """Whether it answers, or is about to."""
+    is_available: bool = False
+    """Whether it runs, or is about to start."""
 
     def is_due(self, now: datetime) -> bool:  # noqa: ARG002 - it answers all the time
         """Whether it should run: always."""
         return True
 
     def _pause(self) -> None:
-        """Restart a process at once if it had run for a minute; otherwise pause: others answer meanwhile."""
+        """Pause before the next start, unless the process had run for a minute."""
         now = self.clock()
         if self.ran_at is None or now - self.ran_at < MIN_LIFETIME:
             super()._pause()
-            self.is_expected = False
+            self.is_available = False
             self._close_waiting_connections()
 
     def _run_process(self) -> str:
-        self.is_expected = True
+        self.is_available = True
         return super()._run_process()
 
     def _close_waiting_connections(self) -> None:
@@ -87,9 +87,9 @@ class AnswerProcesses:
     _listener: socket.socket | None = None
 
     @property
-    def is_expected(self) -> bool:
-        """Whether one of them answers, or is about to."""
-        return any(one.is_expected for one in self._processes)
+    def is_available(self) -> bool:
+        """Whether one of them runs, or is about to start."""
+        return any(one.is_available for one in self._processes)
 
     def start(self) -> None:
         """Listen, and start the processes; requests that arrive before one is ready wait at the socket."""

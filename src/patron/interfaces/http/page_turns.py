@@ -14,6 +14,7 @@ from patron.interfaces.http.refusals import is_for_programs
 from patron.schema.access.access_rights import Actor, Area, Right
 
 PAGES_AT_ONCE = 2
+"""In each process that answers."""
 
 
 class PageTurns:

@@ -117,7 +117,7 @@ class RowGroupCache:
         return pa.concat_tables(found)
 
     def drop_deleted(self) -> None:
-        """Forget what was read from files that are gone: an erasure has deleted them."""
+        """Drop the row groups of files that an erasure has deleted."""
         with self._lock:
             gone = {path for path in {path for path, _ in self._kept} if not Path(path).exists()}
             for key in [key for key in self._kept if key[0] in gone]:
@@ -150,7 +150,7 @@ class RowGroupCache:
 
 
 def _rows_at(rows: pa.Table, positions: pa.UInt64Array) -> pa.Table:
-    """Rows at these positions; as a slice where they are next to each other, which copies nothing."""
+    """Rows at these positions; adjacent ones as a slice, without a copy."""
     first, last = positions[0].as_py(), positions[-1].as_py()
     return rows.slice(first, len(positions)) if last - first + 1 == len(positions) else rows.take(positions)
 

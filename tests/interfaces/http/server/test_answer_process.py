@@ -58,10 +58,10 @@ def answering(server):
     return found
 
 
-def start_again(server, gone):
-    """As many processes as before, none of which is gone; nothing until then."""
+def all_answering(server, gone=frozenset()):
+    """All processes that should answer for a server, once they run and none of them is one that is gone."""
     now = answering(server)
-    return now if len(now) == len(gone) and not now & gone else set()
+    return now if len(now) == min(MAX_PROCESSES, os.cpu_count() or 1) and not now & gone else set()
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,8 @@ def is_well(client):
 @pytest.mark.slow
 def test_what_is_read_of_the_last_run_is_answered_elsewhere_and_all_else_goes_on_meanwhile(served):
     assert [served.client.get(path).status_code for path in PAGES] == [200] * len(PAGES)
-    processes = answering(served.process)
-    assert 1 <= len(processes) == min(MAX_PROCESSES, os.cpu_count() or 1)
+    processes = eventually(lambda: all_answering(served.process))
+    assert processes
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     try:
@@ -117,14 +117,15 @@ def test_what_is_read_of_the_last_run_is_answered_elsewhere_and_all_else_goes_on
 
 @pytest.mark.slow
 def test_without_the_process_the_server_answers_itself_until_there_is_another(served):
-    gone = answering(served.process)
+    gone = eventually(lambda: all_answering(served.process))
+    assert gone
     for process in gone:
         os.kill(process, signal.SIGKILL)
     assert eventually(lambda: not answering(served.process) & gone)
     for path in PAGES:
         answer = served.client.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    others = eventually(lambda: start_again(served.process, gone))
+    others = eventually(lambda: all_answering(served.process, gone))
     assert others
     # the last test of this server: nothing of it is left when it is killed
     served.process.kill()
@@ -156,7 +157,7 @@ def answers_at(folder):
     thread.start()
     assert eventually(lambda: server.started)
     try:
-        yield SimpleNamespace(socket_path=folder / "answers", is_expected=True)
+        yield SimpleNamespace(socket_path=folder / "answers", is_available=True)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
@@ -224,7 +225,7 @@ def test_the_server_answers_where_nobody_else_does(short_folder):
     with answers_at(short_folder) as answers:
         pass
     assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
-    answers.is_expected = False
+    answers.is_available = False
     assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
 
 
@@ -272,9 +273,9 @@ def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, m
     answers.start()
     try:
         first = says(answers)
-        assert answers.is_expected
+        assert answers.is_available
         second = says(answers, killed=first)
-        assert (second not in {0, first}) == answers.is_expected == lived_for_a_while
+        assert (second not in {0, first}) == answers.is_available == lived_for_a_while
     finally:
         answers.stop()
     assert not answers.socket_path.parent.exists()
@@ -287,8 +288,8 @@ def test_while_one_of_two_processes_is_gone_the_other_answers(shop):
         assert len(eventually(lambda: found if len(found := {says(answers) for _ in range(20)}) == 2 else ())) == 2
         gone = says(answers)
         os.kill(gone, signal.SIGKILL)
-        assert eventually(lambda: sum(one.is_expected for one in answers._processes) == 1)
-        assert answers.is_expected
+        assert eventually(lambda: sum(one.is_available for one in answers._processes) == 1)
+        assert answers.is_available
         assert {says(answers) for _ in range(20)}.isdisjoint({0, gone})
     finally:
         answers.stop()
@@ -300,6 +301,6 @@ def test_a_server_whose_socket_would_have_too_long_a_name_answers_itself(shop, t
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     answers = echoes(shop)
     answers.start()
-    assert not answers.is_expected
+    assert not answers.is_available
     answers.stop()
     assert list(deep.iterdir()) == []

@@ -53,7 +53,7 @@ def main(folder: Path, job_id: str) -> int:
 
 
 def lower_priority() -> None:
-    """Let the server compute first; a job is a session of its own."""
+    """Give way to the server: lower the priority of this process, and of its session."""
     with suppress(OSError):
         os.nice(NICENESS)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Requests that read the last run go to the processes that answer them: `service/answer_process.py`."""
+"""Forwards requests that read the last run to the processes that answer them: `service/answer_process.py`."""
 
 import logging
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MAX_TRIES = 2
 """A request whose process dies is sent once more, to the next process."""
 PATIENCE_SECONDS = 60.0
-"""How long a request waits for the process to start."""
+"""How long a request waits for a process to start."""
 
 
 class AnswerForwarding:
@@ -47,7 +47,7 @@ class AnswerForwarding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, here or there."""
         for _ in range(MAX_TRIES if reads_last_run(scope) else 0):
-            if self.answers.is_expected and await self._forward(scope, send):
+            if self.answers.is_available and await self._forward(scope, send):
                 return
         await self.app(scope, receive, send)
         if scope["type"] == "lifespan":  # why: this request lasts as long as the server
@@ -70,7 +70,7 @@ class AnswerForwarding:
         try:
             response = await self._connections.handle_async_request(request)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            LOG.info("the process of the answers did not answer: %r", error)
+            LOG.info("a process of the answers did not answer: %r", error)
             return False
         try:
             headers = [(name, value) for name, value in response.headers if name.lower() not in HOP_BY_HOP_HEADERS]

@@ -20,6 +20,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,8 @@ GROWTH = 1.05
 """Most that memory may grow in the last third."""
 VICTIMS = ("server", "answers", "compaction", "sender", "command")
 """What is killed with `--kills`."""
+FAULT = re.compile(r": 5(?!03)\d\d ")
+"""Of what a page that failed says: 503 asks to try again, which is right after a kill."""
 MODULES = {"answers": AnswerProcess.module, "compaction": "patron.service.compaction_worker"}
 
 
@@ -308,13 +311,22 @@ def watch(night: Night, server: Server) -> None:
 
 
 @contextmanager
-def together(*works: Callable[[], None]) -> Iterator[None]:
-    threads = [threading.Thread(target=work, daemon=True) for work in works]
+def together(night: Night, *works: Callable[[], None]) -> Iterator[None]:
+    """Do several works at once; one that fails, or does not end, is a fault."""
+
+    def do(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - a work that ended early would have asked for less
+            night.require(False, f"a work of the benchmark ended with {error!r}")
+
+    threads = [threading.Thread(target=do, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     yield
     for thread in threads:
         thread.join(PATIENCE_SECONDS * 5)
+        night.require(not thread.is_alive(), "a work of the benchmark does not end")
 
 
 def settle_accounts(night: Night, taken: Path) -> None:
@@ -341,6 +353,7 @@ def settle_accounts(night: Night, taken: Path) -> None:
     night.require(sent.stored + sent.duplicate + sent.rejected == night.events["sent"], "answers do not add up")
     night.require(rows == distinct, f"{rows - distinct} events are there twice")
     night.require(rows == counts.stored, f"{counts.stored - rows} events that the inbox counts are not in the lake")
+    night.require(dead == rows // (BATCH - 1), "not every event that cannot be read is one dead letter")
     # why: where an answer was lost with a kill, the repetition is a duplicate
     night.require(rows >= sent.stored and (night.is_killed or rows == sent.stored), "acknowledged events are lost")
     received = taken.read_text(encoding="utf-8").split()
@@ -367,6 +380,8 @@ def report(night: Night) -> None:
     print(f"beside: {dict(night.jobs)}; killed: {dict(night.kills)}, {night.kills.total()} in all")
     if night.restarts[1:]:
         print(f"/health answered {max(night.restarts[1:]):.1f} s after a start at the latest")
+    faulty = [one for one in night.clicks.problems if FAULT.search(one)]
+    night.require(not faulty, f"{len(faulty)} pages are faults: {faulty[:3]}")
     if not night.is_killed:
         # why: somebody opens the page of a person who was forgotten a moment ago
         failed = [one for one in night.clicks.problems if not (one.startswith("customer") and ": 404 " in one)]
@@ -407,6 +422,7 @@ def main() -> None:
             night.until = time.monotonic() + 60 * options.minutes
             senders = max(1, round(options.rate / 500))
             with together(
+                night,
                 *(lambda n=n: post_events(night, key, options.rate, n, senders) for n in range(senders)),
                 *(
                     lambda cookie=cookie, walk=walk: click(night.port, cookie, walk, night.clicks, 5.0, night.until)

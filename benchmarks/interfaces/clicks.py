@@ -130,7 +130,7 @@ def click(port: int, cookie: str, addresses: list[tuple[str, str]], clicks: Clic
             answer = connection.getresponse()
             content = answer.read()
             problem = "" if answer.status == 200 else f"{answer.status} {words_of(content)}"
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             problem = repr(error)
         finally:
             connection.close()

@@ -1,8 +1,10 @@
 """Work in the background says how it ended, also when its process dies; one run at a time; a schedule is kept."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from patron.answers.data.run_history import show_job
 from patron.commands.data.schedule_runs import schedule_runs
@@ -77,3 +79,28 @@ def test_a_schedule_is_due_once_a_day_by_the_shops_clock(shop):
     assert timer.due_at(due + timedelta(days=3)) is None
     with pytest.raises(BadQuery):
         schedule_runs(RequestContext.from_name(shop, "Ada", now=NOW), "25:00")
+
+
+def test_neither_an_upload_that_stays_nor_a_database_that_restarts_keeps_the_clock_from_starting_runs(
+    shop, monkeypatch
+):
+    started, looks = threading.Event(), []
+
+    def stay(_shop, *, now):
+        raise PermissionError(f"an upload of {now}")
+
+    def start_due_run(_timer, _now):
+        looks.append(1)
+        if len(looks) == 1:
+            raise sa.exc.OperationalError("select", {}, OSError("the server closed the connection"))
+        started.set()
+
+    monkeypatch.setattr("patron.service.run_timer.delete_old_uploads", stay)
+    monkeypatch.setattr(RunTimer, "start_due_run", start_due_run)
+    timer = RunTimer(shop, lambda: NOW, check_seconds=0.01)
+    timer.start()
+    try:
+        assert started.wait(30)
+    finally:
+        timer.stop()
+    assert [bool(problem) for problem in timer.problems.values()] == [True, False]

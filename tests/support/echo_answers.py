@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 
 def answer(listener: socket.socket) -> None:
@@ -13,7 +14,9 @@ def answer(listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    listening = socket.socket(fileno=int(sys.argv[2]))
-    listening.setblocking(True)
+    Path(sys.argv[2]).unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(sys.argv[2])
+    listening.listen()
     threading.Thread(target=answer, args=(listening,), daemon=True).start()
     sys.stdin.read()

@@ -7,10 +7,8 @@ While no such process can be started, the server answers itself.
 import logging
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,28 +22,39 @@ LOG = logging.getLogger(__name__)
 CHECK_SECONDS = 0.2
 MAX_PROCESSES = 2
 """Most processes that answer, each on a core of its own."""
-MAX_WAITING_REQUESTS = 128
-"""Most requests that wait while no process is free."""
+MAX_PATH_BYTES = 100
+"""Longest name of a Unix socket that every system takes."""
 MIN_LIFETIME = timedelta(minutes=1)
 """A process that lived for at least this long is restarted at once when it dies."""
 
 
 @dataclass
 class AnswerProcess(DueProcess):
-    """Keeps a process running that answers requests at a Unix socket."""
+    """Keeps a process running that answers requests at a Unix socket of its own, once it is ready."""
 
     module: ClassVar = "patron.interfaces.http.server.answer_server"
     work: ClassVar = "answers"
     is_demo: bool = False
     check_seconds: float = CHECK_SECONDS
-    listener: socket.socket | None = None
+    socket_path: Path = Path()
     """Where it listens."""
     is_available: bool = False
     """Whether it runs, or is about to start."""
+    open_count: int = 0
+    """Requests that were passed on to it and are not answered yet."""
+
+    def start(self) -> None:
+        """Start it, and again whenever it ends."""
+        self.is_available = True
+        super().start()
 
     def is_due(self, now: datetime) -> bool:  # noqa: ARG002 - it answers all the time
         """Whether it should run: always."""
         return True
+
+    def replace(self) -> None:
+        """Kill the process, which hangs: another one starts."""
+        self._child.kill()
 
     def _pause(self) -> None:
         """Pause before the next start, unless the process had run for a minute."""
@@ -53,64 +62,59 @@ class AnswerProcess(DueProcess):
         if self.ran_at is None or now - self.ran_at < MIN_LIFETIME:
             super()._pause()
             self.is_available = False
-            self._close_waiting_connections()
+        else:
+            self._failure_count = 0
 
     def _run_process(self) -> str:
         self.is_available = True
         return super()._run_process()
 
-    def _close_waiting_connections(self) -> None:
-        """Close the connections that wait for a process: the server passes those requests on again, or answers."""
-        with suppress(OSError):
-            while self.listener:
-                self.listener.setblocking(False)  # why: each time, as the process shares the socket and its mode
-                self.listener.accept()[0].close()
-
     def _new_child(self) -> ChildProcess:
-        files = (self.listener.fileno(),) if self.listener else ()
-        arguments = (*map(str, files), *(["--demo"] if self.is_demo else []))
-        return LastingProcess(self.module, self.shop.folder, on_line=LOG.warning, arguments=arguments, files=files)
+        arguments = (str(self.socket_path), *(["--demo"] if self.is_demo else []))
+        return LastingProcess(self.module, self.shop.folder, on_line=LOG.warning, arguments=arguments)
 
 
 @dataclass
 class AnswerProcesses:
-    """Processes that answer at one Unix socket: whichever is free takes the next request."""
+    """Processes that answer, each at its own socket: the server asks the one with the fewest open requests."""
 
     shop: Shop
     clock: Callable[[], datetime]
     is_demo: bool = False
-    count: int = field(default_factory=lambda: min(MAX_PROCESSES, os.cpu_count() or 1))
+    count: int = field(default_factory=lambda: min(MAX_PROCESSES, _core_count()))
     kind: type[AnswerProcess] = AnswerProcess
-    socket_path: Path = Path()
-    """Where they listen, once they have started."""
     _processes: list[AnswerProcess] = field(default_factory=list)
-    _listener: socket.socket | None = None
+    _folder: Path | None = None
+    """Where their sockets are."""
 
-    @property
-    def is_available(self) -> bool:
-        """Whether one of them runs, or is about to start."""
-        return any(one.is_available for one in self._processes)
+    def available(self) -> list[AnswerProcess]:
+        """Those that run, or are about to start: the one with the fewest open requests first."""
+        return sorted((one for one in self._processes if one.is_available), key=lambda one: one.open_count)
 
     def start(self) -> None:
-        """Listen, and start the processes; requests that arrive before one is ready wait at the socket."""
-        # why: nobody else may open it
-        self.socket_path = Path(tempfile.mkdtemp(prefix="patron-")) / "answers"
-        self._listener = socket.socket(socket.AF_UNIX)
+        """Start the processes; where they can have no sockets, the server answers itself."""
         try:
-            self._listener.bind(str(self.socket_path))
-        except OSError as error:  # why: a name has some hundred characters at most; the server then answers itself
-            LOG.warning("answers: no process of their own, as %s cannot be a socket (%s)", self.socket_path, error)
+            self._folder = Path(tempfile.mkdtemp(prefix="patron-"))  # why: nobody else may open it
+        except OSError as error:
+            LOG.warning("answers: no process of their own, as there is no folder for their sockets (%s)", error)
             return
-        self._listener.listen(MAX_WAITING_REQUESTS)
-        for _ in range(self.count):
-            one = self.kind(self.shop, self.clock, is_demo=self.is_demo, listener=self._listener)
+        for number in range(self.count):
+            path = self._folder / f"answers-{number}"
+            if len(os.fsencode(path)) > MAX_PATH_BYTES:
+                LOG.warning("answers: no process of their own, as %s is too long for the name of a socket", path)
+                return
+            one = self.kind(self.shop, self.clock, is_demo=self.is_demo, socket_path=path)
             one.start()
             self._processes.append(one)
 
     def stop(self) -> None:
-        """Let what is on its way be answered, and end."""
+        """End the processes; by then the server has answered, or given up, what was asked."""
         for one in self._processes:
             one.stop()
-        if self._listener:
-            self._listener.close()
-            shutil.rmtree(self.socket_path.parent, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _core_count() -> int:
+    """Cores that this process may use, where the system says it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

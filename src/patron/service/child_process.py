@@ -40,6 +40,11 @@ class ChildProcess:
         if process and process.poll() is None:
             process.terminate()
 
+    def kill(self) -> None:
+        """Kill the process (SIGKILL), which hangs."""
+        if self._process:
+            self._process.kill()
+
     @property
     def command(self) -> list[str]:
         """What is run."""
@@ -53,8 +58,6 @@ class LastingProcess(ChildProcess):
     on_line: Callable[[str], None]
     """Gets each line of its output as it comes; its errors are those of the server."""
     arguments: tuple[str, ...] = ()
-    files: tuple[int, ...] = ()
-    """Descriptors of this process that it gets."""
 
     def run(self) -> "subprocess.CompletedProcess[str]":
         """Run the module until it ends, or `end` closes its input. Raises OSError when it cannot start."""
@@ -65,7 +68,6 @@ class LastingProcess(ChildProcess):
             stdout=subprocess.PIPE,
             text=True,
             errors="replace",
-            pass_fds=self.files,
         ) as process:
             self._process = process
             if self.is_ending.is_set():  # why: it had to end before there was a process to stop
@@ -76,7 +78,7 @@ class LastingProcess(ChildProcess):
         return subprocess.CompletedProcess(self.command, process.returncode, "", "")
 
     def end(self) -> None:
-        """Close the input of the process, so that it finishes what is on its way, and start no other."""
+        """Close the input of the process, by which it is told to end, and start no other."""
         self.is_ending.set()
         self._close_input()
 

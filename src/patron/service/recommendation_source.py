@@ -9,20 +9,18 @@ from typing import NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from patron.govern.vault import initial_customer_id
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.live.click_model import ClickWeights, ProductResponse
 from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.recommendation_index import RecommendationIndex, place_of
-from patron.schema.access.audit_actions import AuditAction
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.schema.tables import EVENTS
 from patron.service.session_events import day_of
+from patron.storage.privacy.erasures import newest_erasure
 from patron.storage.recommendations.recommendation_tables import list_tables, looks_personal
 from patron.storage.shop import Shop, Snapshot
-from patron.storage.store.store import AUDIT
 from patron.understand.facts.usable_events import has_flag
 
 NO_PEOPLE = pa.table({"token": pa.array([], pa.string()), "customer_id": pa.array([], pa.string())})
@@ -102,9 +100,8 @@ class RecommendationSource:
 def source_key(shop: Shop, view: Snapshot | None) -> SourceKey:
     """What a source would be made of now: the run, its tables, the erasures since, and the policy."""
     run = (view.run.run_id, tuple(sorted(view.pinned.items()))) if view else None
-    newest = sa.select(sa.func.max(AUDIT.c.entry)).where(AUDIT.c.action == AuditAction.FORGOTTEN)
     with shop.store.begin() as connection:
-        return SourceKey(run, connection.scalar(newest) or 0, shop.policy.version)
+        return SourceKey(run, newest_erasure(connection), shop.policy.version)
 
 
 def load_source(shop: Shop, view: Snapshot | None, key: SourceKey, *, now: datetime) -> RecommendationSource:

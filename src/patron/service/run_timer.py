@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from patron.govern.access.request_context import RequestContext
-from patron.schema.errors import PatronError
 from patron.service.jobs import start_job
 from patron.storage.data.sealed_uploads import delete_old_uploads
 from patron.storage.runs.jobs import RUN, SCHEDULE, last_time, newest_jobs, run_schedule
@@ -27,8 +27,8 @@ class RunTimer:
     shop: Shop
     clock: Callable[[], datetime]
     check_seconds: float = CHECK_SECONDS
-    trouble: str = ""
-    """Why the last run that was due could not start."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """By what could not be done: why; empty once it could."""
     _is_ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -66,12 +66,21 @@ class RunTimer:
         pause = 0.0
         while not self._is_ending.wait(pause):
             pause = self.check_seconds
-            try:
-                delete_old_uploads(self.shop, now=self.clock())
-                settle_lost_jobs(self.shop, now=self.clock())
-                self.start_due_run(self.clock())
-                self.trouble = ""
-            except (PatronError, OSError) as error:
-                if str(error) != self.trouble:
-                    log.warning("a run that is due cannot start: %s", getattr(error, "log_line", error))
-                self.trouble = str(error)
+            now = self.clock()
+            self._try("old uploads cannot be deleted", partial(delete_old_uploads, self.shop, now=now))
+            self._try("a run that is due cannot start", partial(self._settle_and_start, now))
+
+    def _settle_and_start(self, now: datetime) -> None:
+        settle_lost_jobs(self.shop, now=now)
+        self.start_due_run(now)
+
+    def _try(self, what: str, step: Callable[[], object]) -> None:
+        """Take a step, and log once what went wrong; it is tried again, and keeps no other step from being taken."""
+        try:
+            step()
+            problem = ""
+        except Exception as error:  # noqa: BLE001 - such as a database that restarts
+            problem = str(getattr(error, "log_line", error))
+        if problem and problem != self.problems.get(what):
+            log.warning("%s: %s", what, problem)
+        self.problems[what] = problem

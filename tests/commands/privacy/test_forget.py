@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from patron.commands.data.init_workspace import create
 from patron.commands.privacy import forget as forgetting
 from patron.commands.privacy.export import export_customer, write_private
 from patron.commands.privacy.forget import forget
-from patron.commands.privacy.forget_files import erase_from_files
+from patron.commands.privacy.forget_files import delete_temporary, erase_from_files
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
@@ -745,3 +746,26 @@ def test_an_outbox_file_names_nobody_any_more_whose_id_a_spreadsheet_would_compu
         person = Person(tuple(vault.token("user_id", one) for one in ids if "her" in one))
         assert next(iter(erase_from_files(shop, vault, person))) == ("outbox rows, the files rewritten", 4)
         assert path.read_text("utf-8").split() == ["decision_id,user_id", "d4,his", "d5,'=his()"]
+
+
+def test_an_erasure_goes_on_where_others_work_among_temporary_files(tmp_path):
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            folder = tmp_path / "clear-1"
+            with suppress(OSError):
+                folder.mkdir()
+                (folder / "part").write_bytes(b"")
+                shutil.rmtree(folder)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(500):
+            delete_temporary(tmp_path / "clear-1")
+    finally:
+        stop.set()
+        thread.join()
+    delete_temporary(tmp_path / "clear-1")
+    assert not (tmp_path / "clear-1").exists()

@@ -22,6 +22,7 @@ from patron.interfaces.charts.value_marks import value_mark
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import words
+from patron.storage.sandbox.sandbox import STOPPED_CALLS
 
 
 @pytest.fixture(scope="module", params=LOCALES)
@@ -132,6 +133,8 @@ def test_limits_of_drift_stand_at_each_bar_and_cross_no_name(charts):
 
 def test_a_process_of_its_own_draws_the_same_and_a_chart_is_drawn_if_that_is_killed(charts):
     here = [chart.svg() for chart in charts[:2]]
+    stops: list[object] = []
+    before = STOPPED_CALLS.set(stops)
     try:
         with draw_in_own_process():
             for signal_first in (False, True):
@@ -143,7 +146,9 @@ def test_a_process_of_its_own_draws_the_same_and_a_chart_is_drawn_if_that_is_kil
             assert children()
         assert not children()
     finally:
+        STOPPED_CALLS.reset(before)
         svg_of.cache_clear()
+    assert stops == [], "nobody sent what could not be read"
 
 
 def children():

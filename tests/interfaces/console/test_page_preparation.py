@@ -64,3 +64,14 @@ def test_a_run_is_prepared_before_anybody_asks_and_so_is_the_next(console, monke
 def test_nothing_is_prepared_once_the_server_stops(console):
     page_preparation.prepare(page_preparation.page_steps(console), lambda: True)
     assert not any(is_kept(console.answers, name) for name in PREPARED)
+
+
+def test_a_step_that_fails_keeps_no_other_from_being_prepared():
+    taken = []
+
+    def fail():
+        taken.append("failed")
+        raise OSError("the database restarts")
+
+    page_preparation.prepare(iter([fail, lambda: taken.append("next")]), lambda: False)
+    assert taken == ["failed", "next"]

@@ -35,8 +35,9 @@ from patron.storage.lake.lake_verification import RUN_HINT
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import policy_notice
 from patron.storage.outreach.sending_hold import held_refusal
+from patron.storage.privacy.erasures import unfinished_erasure_count
 from patron.storage.shop import Shop
-from patron.storage.store.store import DEAD_LETTERS, ERASURES
+from patron.storage.store.store import DEAD_LETTERS
 from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, POLICY_FILE
 from patron.storage.workspace.workspace_identity import RESTORE
 
@@ -270,7 +271,7 @@ def _audit(shop: Shop) -> Iterator[Finding]:
         what = DOCTOR_ENTRY_CHANGED(number=broken)
         yield Finding("ledger of consents", "problem", what, RESTORE)
     with shop.store.begin() as connection:
-        unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
+        unfinished = unfinished_erasure_count(connection)
     if unfinished:
         yield Finding("erasures", "problem", DOCTOR_CUT_OFF(count=unfinished), DOCTOR_FORGET_AGAIN)
 

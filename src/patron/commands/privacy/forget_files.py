@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +44,7 @@ EXPORT_KEYS = {"customer_id", "identifiers", "tables"}
 SHOWN_ID_LENGTH = 8
 """First characters of a customer id that a report shows."""
 PARQUET = b"PAR1"
+MAX_TRIES = 10
 MAX_SEARCHED_BYTES = 50_000_000
 
 
@@ -59,8 +61,18 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
             sync(path.parent)
         yield place, len(theirs)
     for path in (shop.folder / "tmp").iterdir():  # why: what a process that was killed could not clear away
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        delete_temporary(path)
     sync(shop.folder / "tmp")
+
+
+def delete_temporary(path: Path) -> None:
+    """Delete what another process may be working in, or deleting, at this moment. Raises OSError where it stays."""
+    for _ in range(MAX_TRIES):
+        with suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not path.exists():
+            return
+    shutil.rmtree(path)
 
 
 def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from patron.interfaces.charts.chart import draw, draw_with
-from patron.storage.sandbox.sandbox import Sandbox, Stopped
+from patron.storage.sandbox.sandbox import STOPPED_CALLS, Sandbox, Stopped
 from patron.storage.sandbox.sandbox_process import Bounds
 
 DRAWING = Bounds(processes=1, seconds=10.0, threads=4, memory_bytes=2 << 30, is_confined=False)
@@ -17,10 +17,13 @@ def draw_in_own_process() -> Iterator[None]:
     with closing(Sandbox(DRAWING)) as sandbox:
 
         def draw_there(spec: str) -> str:
+            before = STOPPED_CALLS.set(None)  # why: nobody sent what is drawn
             try:
                 return sandbox.call(draw, spec)
             except Stopped:  # why: it may have been killed, and a page is shown nevertheless
                 return draw(spec)
+            finally:
+                STOPPED_CALLS.reset(before)
 
         with draw_with(draw_there):
             yield

@@ -19,6 +19,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.errors import NoRunYet, PatronError, ReadOnlyPast
 from patron.storage.runs.answer_cache import AnswerCache
+from patron.storage.runs.last_run import last_run
 from patron.storage.runs.past_shop import PastShop
 from patron.storage.runs.snapshot import Past
 
@@ -141,30 +142,26 @@ class Console:
         }
 
     def _data_shown(self, request: Request, texts: Words, here: str) -> DataShown | None:
-        """Of which run the page is, and which there are; None before any run."""
+        """Of which run the page is, though a newer one may have completed, and which there are; None before any."""
         shop, formats = self.answers.shop, self.formats(texts)
-        runs = {
-            choice.run_id: _cutoff_text(formats, choice.as_of) for choice in run_choices(shop, limit=RUNS_TO_CHOOSE)
-        }
-        if not runs:
+        try:
+            view = last_run(shop)
+        except NoRunYet:
             return None
-        is_past = isinstance(shop, PastShop)
-        run_id = shop.run.run_id if is_past else next(iter(runs))
-        date = _cutoff_text(formats, shop.run.as_of) if is_past else runs[run_id]
-        view = shop.snapshot() if is_past else None
-        is_rebuilt = view is not None and view.past is Past.REBUILT
+        choices = run_choices(shop, limit=RUNS_TO_CHOOSE)
+        runs = {choice.run_id: _cutoff_text(formats, choice.as_of) for choice in choices}
         path = _path_of(request, "/")
         kept = tuple(pair for pair in request.query_params.multi_items() if pair[0] not in FRAME_PARAMETERS)
         back = f"{path}?{urlencode(kept)}" if kept else path
         return DataShown(
-            run_id,
-            date,
+            view.run.run_id,
+            _cutoff_text(formats, view.run.as_of),
             runs=runs,
             path=path,
             kept=kept,
             back=back,
-            is_past=is_past,
-            is_rebuilt=is_rebuilt,
+            is_past=isinstance(shop, PastShop),
+            is_rebuilt=view.past is Past.REBUILT,
             of_run=of_run(here),
         )
 

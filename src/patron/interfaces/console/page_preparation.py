@@ -33,7 +33,10 @@ def prepare_each_run(
     stopping: threading.Event,
     prepared: threading.Event,
 ) -> None:
-    """Take these steps once a run has completed, until told to stop; `prepared` is set once nothing is left to do."""
+    """Take these steps once a run has completed, until told to stop; `prepared` is set once nothing is left to do.
+
+    Steps that failed are taken again when another run has completed, or an erasure rewrote tables.
+    """
     version: object = None
     while not stopping.is_set():
         newest = _version(answers)
@@ -45,14 +48,17 @@ def prepare_each_run(
 
 
 def prepare(steps: Iterator[Callable[[], object]], is_stopping: Callable[[], bool]) -> None:
-    """Take these steps, one after another; ends when it stops."""
-    try:
-        for step in steps:
-            if is_stopping():
+    """Take these steps, one after another, also after one that failed; ends when it stops."""
+    while not is_stopping():
+        try:
+            step = next(steps, None)
+            if step is None:
                 return
             step()
-    except PatronError as error:  # why: the reader sees the reason in the page's language
-        LOG.info("nothing to prepare: %s", error.log_line)
+        except PatronError as error:  # why: the reader sees the reason in the page's language
+            LOG.info("not prepared: %s", error.log_line)
+        except Exception:  # such as a database that restarts
+            LOG.warning("not prepared", exc_info=True)
 
 
 def _version(answers: AnswerCache) -> object:

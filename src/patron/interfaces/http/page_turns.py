@@ -15,6 +15,8 @@ from patron.schema.access.access_rights import Actor, Area, Right
 
 PAGES_AT_ONCE = 2
 """In each process that answers."""
+UNANSWERED = "unanswered"
+"""In the state of a request: why no process answered that it was passed on to."""
 
 
 class PageTurns:
@@ -39,8 +41,11 @@ async def wait_for_turn(
 ) -> AsyncIterator[None]:
     """Wait for a turn, and hold it while a page of the shop is computed.
 
-    A program takes none, nor does a question of Explore, which waits for another process.
+    A program takes none, nor does a question of Explore, which waits for another process. Raises Overloaded where it
+    was passed on to another process, which could not answer.
     """
+    if unanswered := request.scope["state"].get(UNANSWERED):
+        raise unanswered
     is_page = request.method in ("GET", "HEAD") and not is_for_programs(request.url.path)
     if not is_page or not isinstance(right, Right) or right.area == Area.QUESTIONS:
         yield

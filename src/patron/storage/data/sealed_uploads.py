@@ -32,7 +32,9 @@ from patron.storage.workspace.workspace_files import SCRATCH_FOLDER
 UPLOAD_TWICE = Sentence("upload_twice", "Upload it again: nothing is stored twice.")
 NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is empty")
 NO_UPLOAD = Sentence("no_upload", "no such upload")
-UPLOAD_DELETED = Sentence("upload_deleted", "the uploaded file was deleted after its import, or after a day")
+UPLOAD_DELETED = Sentence(
+    "upload_deleted", "the uploaded file was deleted: after its import, after a day, or by an erasure"
+)
 UPLOAD_DAMAGED = Sentence("upload_damaged", "the uploaded file was damaged or changed")
 FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")
 UPLOAD_AGAIN = Sentence("upload_again", "Upload the file again.")

@@ -129,16 +129,17 @@ class RowGroupCache:
             kept = {number: rows for number in numbers if (rows := self._kept.get((path, number))) is not None}
             for number in kept:
                 self._kept.move_to_end((path, number))
-        yield from kept.values()
         if len(kept) == len(numbers):
+            yield from kept.values()
             return
         with pq.ParquetFile(path, metadata=_read_footer(path)) as file:
             for number in numbers:
-                if number not in kept:
+                rows = kept.get(number)
+                if rows is None:
                     rows = file.read_row_group(number, use_threads=False)
                     if len(numbers) <= FEW_GROUPS:
                         self._keep((path, number), rows)
-                    yield rows
+                yield rows
 
     def _keep(self, key: tuple[str, int], rows: pa.Table) -> None:
         with self._lock:

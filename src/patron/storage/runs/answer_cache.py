@@ -5,8 +5,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from patron.storage.runs.last_run import last_run
-from patron.storage.shop import Shop
+from patron.storage.runs.last_run import is_newest, last_run
+from patron.storage.shop import Shop, Snapshot
 
 Answer = TypeVar("Answer")
 MAX_RECENT = 256
@@ -26,9 +26,10 @@ class AnswerCache:
 
     def cached(self, name: object, make: Callable[[], Answer]) -> Answer:
         """Answer of this name for the last run; `make` computes it the first time. Raises NoRunYet."""
-        version = self.last_version()
+        view = last_run(self.shop)
+        if not self._is_cached_version(view):
+            return view.once((AnswerCache, name), make)
         with self._lock:
-            self._drop_older(version)
             # why: a run that finishes meanwhile puts other dictionaries in place; an answer made here is then dropped
             cached, making = self._cached, self._making[name]
         with making:  # many may ask at once, one computes
@@ -38,9 +39,10 @@ class AnswerCache:
 
     def cached_per_customer(self, name: object, make: Callable[[], Answer]) -> Answer:
         """As `cached`, for answers about single customers: only the most recently used stay. Raises NoRunYet."""
-        version = self.last_version()
+        view = last_run(self.shop)
+        if not self._is_cached_version(view):
+            return make()
         with self._lock:
-            self._drop_older(version)
             cached_per_customer = self._cached_per_customer
             if name in cached_per_customer:
                 cached_per_customer.move_to_end(name)
@@ -56,9 +58,17 @@ class AnswerCache:
         """Which run readers see: another one after each run that completes. Raises NoRunYet."""
         return last_run(self.shop).version
 
-    def _drop_older(self, version: object) -> None:
-        if self._version != version:
-            self._version = version
-            self._cached = {}
-            self._making = defaultdict(threading.Lock)
-            self._cached_per_customer = OrderedDict()
+    def _is_cached_version(self, view: Snapshot) -> bool:
+        """Whether answers about what a reader sees are cached: not where the reader began before the newest run."""
+        with self._lock:
+            if self._version == view.version:
+                return True
+        if not is_newest(view):
+            return False
+        with self._lock:
+            if self._version != view.version:
+                self._version = view.version
+                self._cached = {}
+                self._making = defaultdict(threading.Lock)
+                self._cached_per_customer = OrderedDict()
+        return True

@@ -46,6 +46,20 @@ def last_run(shop: Shop) -> Snapshot:
     return held[shop]
 
 
+def last_cutoff(shop: Shop) -> datetime | None:
+    """Cutoff of the last completed run; None before any."""
+    try:
+        return last_run(shop).run.as_of
+    except NoRunYet:
+        return None
+
+
+def is_newest(view: Snapshot) -> bool:
+    """Whether no other run has completed, and no erasure has rewritten tables, since this one was asked for."""
+    newest = view.shop.snapshot()
+    return newest is None or newest.version == view.version
+
+
 def _last_run(shop: Shop) -> Snapshot:
     # why here: who finds no run needs no engine
     from patron.storage.runs.snapshot_cache import CachedSnapshot  # noqa: PLC0415

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal
 from patron.storage.lake.parquet_rows import RowGroupCache
+from patron.storage.runs.last_run import is_newest
 from patron.storage.runs.pinned_tables import THIS, rows_where, with_ctes
 from patron.storage.runs.snapshot import Fact, customer_row
 from patron.storage.shop import Shop, Snapshot
@@ -174,14 +176,25 @@ class CachedSnapshot(Snapshot):
         """What `make` returns about the run as a whole: computed once until another run is read."""
         return reader_of(self).once(name, make)
 
+    @cached_property
+    def own_reader(self) -> SnapshotReader:
+        """A reader of this run alone, for who began before the newest one."""
+        return SnapshotReader(self, RowGroupCache(MAX_KEPT_BYTES))
+
 
 _READERS: WeakKeyDictionary[Shop, tuple[object, SnapshotReader]] = WeakKeyDictionary()
 _READERS_LOCK = threading.Lock()
 
 
-def reader_of(snapshot: Snapshot) -> SnapshotReader:
-    """Reader of a run: opened once a shop, until another run is read."""
+def reader_of(snapshot: CachedSnapshot) -> SnapshotReader:
+    """Reader of a run: opened once a shop, until another run completes."""
     version = snapshot.version
+    with _READERS_LOCK:
+        cached, reader = _READERS.get(snapshot.shop, (None, None))
+        if reader is not None and cached == version:
+            return reader
+    if not is_newest(snapshot):
+        return snapshot.own_reader
     with _READERS_LOCK:
         cached, reader = _READERS.get(snapshot.shop, (None, None))
         if reader is None or cached != version:

@@ -3,13 +3,24 @@
 import csv
 import io
 import json
+from contextlib import closing
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from starlette.requests import Request
+from workspace_copies import copy_workspace
 
 from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.console.screenshots import served
+from patron.interfaces.http.application import create_app
+from patron.interfaces.http.insight.question_routes import kept_for_run
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
+from patron.schema.access.audit_actions import AuditAction
+from patron.storage.shop import Shop
+from patron.storage.store.store import ERASURES
 
 VIEWER = Actor("Vi", rights_of_user([Role.VIEWER]))
 ANALYST = Actor("Ann", rights_of_user([Role.ANALYST], [Grant.EXPORT]))
@@ -39,6 +50,26 @@ def test_a_team_that_sees_one_segment_is_refused_everywhere(made_shop):
         for path in (*paths, *twins, "/explore/questions/ready-orders_by_hour/csv"):
             assert one.get(path).status_code == 403, path
         assert "your team sees only some of them" in one.get("/api/questions").text
+
+
+def test_a_result_is_kept_until_somebody_is_forgotten_and_none_is_while_that_goes_on(made_shop, tmp_path):
+    with closing(Shop.open(copy_workspace(made_shop.folder, tmp_path / "shop"))) as shop:
+        request = Request({"type": "http", "app": create_app(shop)})
+        made = iter(range(10))
+
+        def result():
+            return kept_for_run(request, "select 1", lambda: next(made))
+
+        assert [result(), result()] == [0, 0]
+        with shop.store.begin() as connection:
+            row = {"certificate_id": "c", "tokens": [], "counts": {}, "started_at": datetime.now(UTC)}
+            connection.execute(sa.insert(ERASURES).values(row))
+        assert [result(), result()] == [1, 2]
+        with shop.store.begin() as connection:
+            context = RequestContext.from_name(shop, "Ada", now=datetime.now(UTC))
+            context.record(connection, AuditAction.FORGOTTEN, {})
+            connection.execute(sa.delete(ERASURES))
+        assert [result(), result()] == [3, 3]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,9 +26,11 @@ from patron.govern.access.user_sessions import Browser, create_session
 from patron.govern.access.users import Access, add_user, change_user
 from patron.interfaces.console.mount import ROUTERS
 from patron.interfaces.http.access.access_control import SESSION_COOKIE
-from patron.interfaces.http.application import API_MODULES
+from patron.interfaces.http.application import API_MODULES, create_app
+from patron.interfaces.http.page_turns import UNANSWERED
 from patron.interfaces.http.server.answer_forwarding import AnswerForwarding, reads_last_run
-from patron.schema.access.access_rights import Role
+from patron.schema.access.access_rights import VISITOR, Role
+from patron.schema.errors import Overloaded
 from patron.service.answer_process import MAX_PROCESSES, AnswerProcess, AnswerProcesses
 from patron.storage.shop import Shop
 
@@ -116,21 +118,27 @@ def test_what_is_read_of_the_last_run_is_answered_elsewhere_and_all_else_goes_on
 
 
 @pytest.mark.slow
-def test_without_the_process_the_server_answers_itself_until_there_is_another(served):
+def test_processes_that_were_killed_are_replaced_and_every_request_is_answered(served):
     gone = eventually(lambda: all_answering(served.process))
     assert gone
     for process in gone:
         os.kill(process, signal.SIGKILL)
-    assert eventually(lambda: not answering(served.process) & gone)
-    for path in PAGES:
-        answer = served.client.get(path)
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        for path in PAGES:
+            answer = served.client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     others = eventually(lambda: all_answering(served.process, gone))
     assert others
     # the last test of this server: nothing of it is left when it is killed
+    sockets = [Path(argument) for process in others for argument in arguments(process) if "/answers-" in argument]
+    assert len(sockets) == len(others)
     served.process.kill()
     served.process.wait()
     assert eventually(lambda: not any(Path(f"/proc/{process}").exists() for process in others))
+    assert not any(path.parent.exists() for path in sockets)
+
+
+def arguments(process):
+    return Path(f"/proc/{process}/cmdline").read_text().split("\0")
 
 
 @contextmanager
@@ -157,10 +165,66 @@ def answers_at(folder):
     thread.start()
     assert eventually(lambda: server.started)
     try:
-        yield SimpleNamespace(socket_path=folder / "answers", is_available=True)
+        yield Answering(folder / "answers")
     finally:
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
+
+
+class Answering:
+    """What stands for the processes: those that listen at these sockets."""
+
+    def __init__(self, *sockets):
+        self.processes = [SimpleNamespace(socket_path=path, open_count=0, ran_at=None) for path in sockets]
+
+    def available(self):
+        return sorted(self.processes, key=lambda one: one.open_count)
+
+
+@contextmanager
+def listening(path, answer):
+    """A process that does as `answer` says with each connection, and counts them."""
+    taken = []
+
+    def work(connection):
+        with connection:
+            answer(connection)
+
+    def accept(listener):
+        with suppress(OSError):
+            while True:
+                taken.append(listener.accept()[0])
+                threading.Thread(target=work, args=(taken[-1],), daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        try:
+            yield taken
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def dies(connection):
+    """Read the request and end."""
+    connection.recv(10_000)
+
+
+def hangs(connection):
+    """Read the request, and then the next one, which never comes."""
+    connection.recv(10_000)
+    connection.recv(10_000)
+
+
+def breaks_off(connection):
+    connection.recv(10_000)
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning")
+
+
+def answers_well(connection):
+    connection.recv(10_000)
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwell")
 
 
 @pytest.fixture
@@ -175,9 +239,10 @@ def short_folder(tmp_path_factory):
 
 
 async def itself(scope, receive, send):
-    """The application of the server."""
+    """The application of the server: it refuses what it is told that no process could answer."""
     if scope["type"] == "http":
-        await PlainTextResponse("itself")(scope, receive, send)
+        refused = scope.get("state", {}).get(UNANSWERED)
+        await PlainTextResponse(str(refused or "itself"), 503 if refused else 200)(scope, receive, send)
 
 
 async def ask(answers, method, path, **more):
@@ -187,6 +252,19 @@ async def ask(answers, method, path, **more):
         answer = await client.request(method, path, **more)
     await forwarding({"type": "lifespan"}, None, None)
     return answer
+
+
+def sent_by(answers, headers):
+    """What is sent for a request, message by message."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/customers", "raw_path": b"/customers", "query_string": b""}
+    scope |= {"headers": headers, "scheme": "http", "client": None}
+    asyncio.run(AnswerForwarding(itself, answers)(scope, None, send))
+    return sent
 
 
 def test_a_request_is_passed_on_with_the_address_and_scheme_that_the_server_saw(short_folder):
@@ -221,12 +299,100 @@ def test_what_changes_something_or_has_a_body_stays(short_folder):
         assert asyncio.run(ask(answers, "GET", "/explore")).text == "itself"
 
 
-def test_the_server_answers_where_nobody_else_does(short_folder):
+def test_the_server_answers_itself_what_cannot_be_passed_on(short_folder):
     with answers_at(short_folder) as answers:
-        pass
-    assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
-    answers.is_available = False
-    assert asyncio.run(ask(answers, "GET", "/customers")).text == "itself"
+        assert [one.get("status", one.get("body")) for one in sent_by(answers, headers=[])] == [200, b"itself"]
+
+
+def test_the_server_answers_where_nobody_else_does():
+    assert asyncio.run(ask(Answering(), "GET", "/customers")).text == "itself"
+
+
+def test_a_process_that_does_not_start_in_time_is_not_waited_for(short_folder, monkeypatch):
+    monkeypatch.setattr("patron.interfaces.http.server.answer_forwarding.START_SECONDS", 0.2)
+    assert asyncio.run(ask(Answering(short_folder / "nobody"), "GET", "/customers")).text == "itself"
+
+
+def test_a_request_of_which_processes_die_is_never_computed_where_events_are_collected(short_folder):
+    first, second = short_folder / "first", short_folder / "second"
+    with listening(first, dies) as by_first, listening(second, dies) as by_second:
+        answer = asyncio.run(ask(Answering(first, second), "GET", "/customers"))
+    assert (answer.status_code, len(by_first), len(by_second)) == (503, 1, 1)
+    assert "could not finish" in answer.text
+
+
+def test_another_process_answers_what_one_did_not_finish(short_folder):
+    first, second = short_folder / "first", short_folder / "second"
+    with listening(first, dies) as by_first, listening(second, answers_well):
+        answer = asyncio.run(ask(Answering(first, second), "GET", "/customers"))
+    assert (answer.text, len(by_first)) == ("well", 1)
+
+
+def test_a_process_that_died_of_a_request_is_asked_again_once_another_one_has_started(short_folder):
+    answers = Answering(short_folder / "only")
+
+    def dies_and_starts_again(connection):
+        if answers.processes[0].ran_at:
+            answers_well(connection)
+        else:
+            dies(connection)
+            threading.Timer(0.2, setattr, (answers.processes[0], "ran_at", 1)).start()
+
+    with listening(short_folder / "only", dies_and_starts_again) as taken:
+        assert asyncio.run(ask(answers, "GET", "/customers")).text == "well"
+    assert len(taken) == 2
+
+
+def test_a_request_that_is_not_answered_in_time_is_refused_and_its_process_replaced(short_folder, monkeypatch):
+    monkeypatch.setattr("patron.interfaces.http.server.answer_forwarding.ANSWER_SECONDS", 0.3)
+    answers, replaced = Answering(short_folder / "first"), []
+    answers.processes[0].replace = lambda: replaced.append(1)
+    with listening(short_folder / "first", hangs) as taken:
+        answer = asyncio.run(ask(answers, "GET", "/customers"))
+    assert (answer.status_code, len(taken), replaced) == (503, 1, [1])
+    assert "took longer" in answer.text
+
+
+def test_an_answer_that_breaks_off_is_not_sent_again(short_folder):
+    with listening(short_folder / "first", breaks_off) as taken:
+        sent = sent_by(Answering(short_folder / "first"), headers=[(b"host", b"shop.example")])
+    assert (len(taken), [one.get("status", one.get("body")) for one in sent]) == (1, [200, b"the beginning"])
+
+
+def test_the_process_with_the_fewest_open_requests_is_asked(short_folder):
+    first, second = short_folder / "first", short_folder / "second"
+    all_are_there = threading.Barrier(4)
+
+    def waits(connection):
+        connection.recv(10_000)
+        all_are_there.wait(PATIENCE_SECONDS)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwell")
+
+    async def ask_many(answers):
+        return await asyncio.gather(*(ask(answers, "GET", "/customers") for _ in range(4)))
+
+    with listening(first, waits) as by_first, listening(second, waits) as by_second:
+        answers = Answering(first, second)
+        assert [answer.text for answer in asyncio.run(ask_many(answers))] == ["well"] * 4
+    assert (len(by_first), len(by_second)) == (2, 2)
+    assert [one.open_count for one in answers.processes] == [0, 0]
+
+
+def test_a_reader_is_told_in_a_page_or_in_json_that_no_process_could_answer(made_shop):
+    app = create_app(made_shop, visitor=VISITOR)
+    state = {UNANSWERED: Overloaded("it was lost", where="server", todo="Try again.")}
+
+    async def refused(scope, receive, send):
+        await app({**scope, "state": dict(state)}, receive, send)
+
+    async def get(path):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(refused), base_url="http://localhost") as client:
+            return await client.get(path)
+
+    page, program = asyncio.run(get("/customers")), asyncio.run(get("/api/customers"))
+    assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "it was lost" in page.text.lower()
+    assert (program.status_code, program.json()["error"]) == (503, "Overloaded")
 
 
 def test_no_answer_that_is_passed_on_needs_what_only_the_server_has_in_memory():
@@ -252,55 +418,84 @@ def echoes(shop, count=1):
     return AnswerProcesses(shop, lambda: datetime.now(UTC), kind=EchoProcess, count=count)
 
 
-def says(answers, *, killed=0):
-    """What the process says to whoever connects before it is killed; 0 where the connection is closed."""
+def says(process):
+    """What a process says to whoever connects; 0 where none listens."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(PATIENCE_SECONDS)
-        if killed:
-            os.kill(killed, signal.SIGSTOP)
-            os.waitid(os.P_PID, killed, os.WSTOPPED | os.WNOWAIT)
-        client.connect(str(answers.socket_path))
-        if killed:
-            os.kill(killed, signal.SIGKILL)
-        return int(client.recv(100) or 0)
+        try:
+            client.connect(str(process.socket_path))
+            return int(client.recv(100) or 0)
+        except OSError:
+            return 0
 
 
 @pytest.mark.parametrize("lived_for_a_while", [True, False])
-def test_who_asks_waits_for_another_process_where_the_last_one_had_lived(shop, monkeypatch, lived_for_a_while):
+def test_a_process_that_had_lived_is_replaced_at_once(shop, monkeypatch, lived_for_a_while):
     lifetime = timedelta(0) if lived_for_a_while else timedelta(days=1)
     monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", lifetime)
     answers = echoes(shop)
     answers.start()
+    (process,) = answers.available()
     try:
-        first = says(answers)
-        assert answers.is_available
-        second = says(answers, killed=first)
-        assert (second not in {0, first}) == answers.is_available == lived_for_a_while
+        first = eventually(lambda: says(process))
+        os.kill(first, signal.SIGKILL)
+        if lived_for_a_while:
+            assert eventually(lambda: says(process) not in {0, first})
+            assert answers.available() == [process]
+        else:
+            assert eventually(lambda: not answers.available())
     finally:
         answers.stop()
-    assert not answers.socket_path.parent.exists()
+    assert not process.socket_path.parent.exists()
+
+
+def test_early_deaths_with_a_long_life_between_them_are_not_in_a_row(shop):
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    process = AnswerProcess(shop, lambda: now)
+    pauses = []
+    for lived in (timedelta(seconds=1), timedelta(days=1), timedelta(seconds=1)):
+        process.ran_at = now - lived
+        process._pause()
+        pauses.append(process._rests_until - now)
+    assert pauses == [timedelta(seconds=5)] * 3
+
+
+def test_a_process_that_hangs_is_replaced(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", timedelta(0))
+    answers = echoes(shop)
+    answers.start()
+    (process,) = answers.available()
+    try:
+        first = eventually(lambda: says(process))
+        os.kill(first, signal.SIGSTOP)
+        process.replace()
+        assert eventually(lambda: says(process) not in {0, first})
+    finally:
+        answers.stop()
 
 
 def test_while_one_of_two_processes_is_gone_the_other_answers(shop):
     answers = echoes(shop, count=2)
     answers.start()
+    first, second = answers.available()
     try:
-        assert len(eventually(lambda: found if len(found := {says(answers) for _ in range(20)}) == 2 else ())) == 2
-        gone = says(answers)
+        gone = eventually(lambda: says(first))
+        assert eventually(lambda: says(second))
         os.kill(gone, signal.SIGKILL)
-        assert eventually(lambda: sum(one.is_available for one in answers._processes) == 1)
-        assert answers.is_available
-        assert {says(answers) for _ in range(20)}.isdisjoint({0, gone})
+        assert eventually(lambda: answers.available() == [second])
+        assert says(second) not in {0, gone}
     finally:
         answers.stop()
 
 
-def test_a_server_whose_socket_would_have_too_long_a_name_answers_itself(shop, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_server_that_can_have_no_sockets_answers_itself(shop, tmp_path, monkeypatch, is_missing):
     deep = tmp_path / ("x" * 100)
-    deep.mkdir()
+    if not is_missing:
+        deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     answers = echoes(shop)
     answers.start()
-    assert not answers.is_available
+    assert not answers.available()
     answers.stop()
-    assert list(deep.iterdir()) == []
+    assert is_missing or list(deep.iterdir()) == []

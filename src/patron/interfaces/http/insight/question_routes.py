@@ -19,8 +19,8 @@ from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery
 from patron.schema.insight.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.schema.sentences import Sentence
+from patron.storage.privacy.erasures import newest_erasure, unfinished_erasure_count
 from patron.storage.runs.last_run import last_run
-from patron.storage.shop import Shop
 
 QUESTION_FILTER = Sentence("question_filter", "each filter takes where, is and value")
 QUESTION_NOTHING = Sentence("question_nothing", "there is no question to save")
@@ -81,12 +81,19 @@ def result_of(request: Request, sql: str, *, seconds: float = 0.0) -> QuestionRe
 
 
 def kept_for_run(request: Request, key: object, make: Callable[[], Value]) -> Value:
-    """What was made for a key since the last run, of the keys that were requested most recently. Raises NoRunYet."""
-    state = request.app.state
+    """What was made for a key since the last run and erasure, of the keys that were requested most recently.
+
+    While an erasure is under way nothing is kept: what is made may hold rows that it deletes. Raises NoRunYet.
+    """
+    state, shop = request.app.state, answers_of(request).shop
     if not hasattr(state, "recent_results"):
         state.recent_results = RecentResults()
     kept: RecentResults = state.recent_results
-    key = (_run_of(answers_of(request).shop), key)
+    with shop.store.begin() as connection:
+        is_erasing, erasure = unfinished_erasure_count(connection) > 0, newest_erasure(connection)
+    if is_erasing:
+        return make()
+    key = (last_run(shop).version, erasure, key)
     value = kept.value(key)
     if value is None:
         value = make()
@@ -125,11 +132,6 @@ class RecentResults:
 
 def _size_of(value: object) -> int:
     return value.size if isinstance(value, QuestionResult) else 0
-
-
-def _run_of(shop: Shop) -> object:
-    """What tells one run's tables from another's. Raises NoRunYet."""
-    return last_run(shop).version
 
 
 def guided_of(parameters: QueryParams) -> GuidedQuestion | None:

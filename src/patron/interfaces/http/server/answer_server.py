@@ -1,8 +1,8 @@
 """Answers what is read of the last run, for the server that started it: `service/answer_process.py`.
 
-    python -m patron.interfaces.http.server.answer_server WORKSPACE DESCRIPTOR [--demo]
+    python -m patron.interfaces.http.server.answer_server WORKSPACE SOCKET [--demo]
 
-It listens at the socket with this descriptor, and ends when its input is closed.
+It listens at a Unix socket of this name once it is ready, and ends when its input is closed.
 """
 
 import os
@@ -41,7 +41,7 @@ class ReloadSettings:
         await self.app(scope, receive, send)
 
 
-def main(folder: Path, descriptor: int, *, is_demo: bool) -> None:
+def main(folder: Path, socket_path: Path, *, is_demo: bool) -> None:
     """Answer until the input is closed."""
     # why: Ctrl-C is for the server, which tells us by closing the input
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -59,15 +59,22 @@ def main(folder: Path, descriptor: int, *, is_demo: bool) -> None:
         server_header=False,
         date_header=False,
     )
-    threading.Thread(target=_exit_when_input_closes, daemon=True).start()
-    run_server(config, socket.socket(fileno=descriptor), turn_seconds=TURN_SECONDS)
+    threading.Thread(target=_exit_when_input_closes, args=(socket_path,), daemon=True).start()
+    socket_path.unlink(missing_ok=True)  # why: the process before left it
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(socket_path))
+    run_server(config, listener, turn_seconds=TURN_SECONDS)
 
 
-def _exit_when_input_closes() -> None:
+def _exit_when_input_closes(socket_path: Path) -> None:
+    """End as soon as the server has ended, which may have been killed: then nobody else deletes the socket."""
     while os.read(sys.stdin.fileno(), READ_BYTES):
         pass
-    os._exit(0)  # why: the server has ended, and nobody waits for an answer
+    with suppress(OSError):
+        socket_path.unlink()
+        socket_path.parent.rmdir()
+    os._exit(0)  # why: nobody waits for an answer
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), is_demo="--demo" in sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), is_demo="--demo" in sys.argv[3:])

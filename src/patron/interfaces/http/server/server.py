@@ -71,9 +71,9 @@ def serve(shop: Shop, place: Place, listener: socket.socket) -> None:
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, _ended)
     collector.start()
-    for one in () if place.accept_only else beside:
-        one.start()
     try:
+        for one in () if place.accept_only else beside:
+            one.start()
         at = shop.settings.access.public_url if place.host != LOOPBACK else at
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
         if not place.is_demo and (path := setup_path(shop, now=datetime.now(UTC))):

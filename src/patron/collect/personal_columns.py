@@ -97,10 +97,8 @@ def _is_harmless(texts: pa.Array) -> pa.Array:
     return pc.and_(is_short, pc.match_substring_regex(texts, HARMLESS))
 
 
-def _identifiers(vault: Vault, values: pa.Array) -> pa.Array:
-    personal = _personal_values(values)
-    if not len(personal):
-        return values
+def _identifiers(vault: Vault, values: pa.Array, personal: pa.Array) -> pa.Array:
+    """Identifiers with tokens instead of those that a detector recognised."""
     tokens = pa.array([vault.token("identifier", one) for one in personal.to_pylist()], pa.string())
     return pc.coalesce(tokens.take(pc.index_in(values, personal)), values)
 
@@ -113,8 +111,8 @@ def _replace_texts(vault: Vault, rows: pa.Table, for_vault: VaultValues, changed
         if len(personal):
             is_personal = pc.is_in(checked, personal)
             _note(for_vault, name, np.flatnonzero(is_personal), values.filter(is_personal))
-            tokens = _identifiers(vault, checked)
-            changed[name] = pc.if_else(is_personal, None if name in WORDS else tokens, values)
+            fresh = None if name in WORDS else _identifiers(vault, checked, personal)
+            changed[name] = pc.if_else(is_personal, fresh, values)
 
 
 def _note(for_vault: VaultValues, where: str, numbers: np.ndarray, values: pa.Array) -> None:

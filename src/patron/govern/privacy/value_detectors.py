@@ -222,7 +222,7 @@ def _is_birth_date(text: str) -> bool:
 
 
 def _is_ipv6(text: str) -> bool:
-    return any(_is_ipv6_address(match.group()) for match in _IPV6.finditer(text))
+    return ":" in text and any(_is_ipv6_address(match.group()) for match in _IPV6.finditer(text))
 
 
 def _is_ipv6_address(text: str) -> bool:

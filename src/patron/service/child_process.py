@@ -8,6 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+OWN_GROUP = 0
+"""The process gets a group of its own: Ctrl-C at the terminal is for the server, which ends what it started."""
+
 
 @dataclass
 class ChildProcess:
@@ -25,7 +28,7 @@ class ChildProcess:
         pipe = subprocess.PIPE
         # why: our module, and a workspace that is open already
         with subprocess.Popen(  # noqa: S603
-            self.command, stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL
+            self.command, stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL, process_group=OWN_GROUP
         ) as process:
             self._process = process
             if self.is_ending.is_set():  # why: it had to end before there was a process to stop
@@ -68,6 +71,7 @@ class LastingProcess(ChildProcess):
             stdout=subprocess.PIPE,
             text=True,
             errors="replace",
+            process_group=OWN_GROUP,
         ) as process:
             self._process = process
             if self.is_ending.is_set():  # why: it had to end before there was a process to stop

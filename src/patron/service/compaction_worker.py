@@ -26,6 +26,7 @@ from patron.schema.common_sentences import CONTINUES_BY_ITSELF, RETRIED_AUTOMATI
 from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy, read_texts
 from patron.schema.sentences import Sentence
 from patron.schema.tables import EVENTS
+from patron.service.child_process import OWN_GROUP
 from patron.storage.profile_state import profile_state
 from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import update_profiles
@@ -125,8 +126,9 @@ class CompactionProcess:
                 self._is_ending.wait(RESTART_SECONDS)
 
     def _run(self, command: list[str]) -> int:
+        pipe = subprocess.PIPE
         # why: our module, and a workspace that is open already
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, process_group=OWN_GROUP) as process:  # noqa: S603
             self.process = process
             if self._is_ending.is_set():  # why: it had to end before there was a process to stop
                 self._write_input(None)

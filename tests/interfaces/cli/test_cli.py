@@ -325,6 +325,14 @@ def test_only_a_demo_is_served_without_a_sign_in(patron, home):
     assert "is not a demo" in ran.err
 
 
+def test_times_of_a_hold_are_said_in_the_zone_that_is_named(home, patron, tmp_path):
+    shop = tmp_path / "berlin"
+    assert patron("init", shop, "--time-zone", "Europe/Berlin").code == 0
+    said = patron("sending", "hold", "--since", "2026-12-02", "--workspace", shop).out
+    assert "sent after 2026-12-01 23:00 UTC" in said
+    assert patron("sending", "show", "--workspace", shop).out == said
+
+
 SERVERS = """
 import os, signal, sys
 import patron.interfaces.http.server.server
@@ -335,6 +343,7 @@ for line in sys.stdin:
     out, err = line.split()
     pid = os.fork()
     if pid == 0:
+        os.setpgid(0, 0)
         for number, place in ((1, out), (2, err)):
             os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT), number)
         signal.alarm(120)  # why: who waits for a server that does not stop must not wait for ever
@@ -369,7 +378,7 @@ def test_serve_answers_on_a_free_port_until_it_is_stopped(home, servers, tmp_pat
         address = announced(out)
         answers = {path: fetched(address + path, key) for path in ("/health", "/api/overview")}
     finally:
-        os.kill(pid, how)
+        os.killpg(pid, how)  # as a terminal does
         stopped = int(servers.stdout.readline())
     assert answers["/health"]["run_id"] == AS_OF
     assert answers["/api/overview"]["run_id"] == AS_OF

@@ -1,5 +1,6 @@
 """`patron sending`: whether messages are held after a restore, and what a person says was sent since the backup."""
 
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,8 +88,9 @@ def _show(state: "SendingState", *, json: bool) -> None:
         output.as_json(state)
         return
     if state.since and state.held_at:
-        output.say(f"Sending is held since {state.held_at:%Y-%m-%d %H:%M} UTC.")
-        output.say(f"What was sent after {state.since:%Y-%m-%d %H:%M} UTC is not known here.")
+        held_at, since = (at.astimezone(UTC) for at in (state.held_at, state.since))
+        output.say(f"Sending is held since {held_at:%Y-%m-%d %H:%M} UTC.")
+        output.say(f"What was sent after {since:%Y-%m-%d %H:%M} UTC is not known here.")
         output.say("Say what was: patron sending release --sent FILE, or --nothing-sent.")
     else:
         output.say("Messages are sent as planned.")

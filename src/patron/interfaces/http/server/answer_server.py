@@ -6,7 +6,6 @@ It listens at a Unix socket of this name once it is ready, and ends when its inp
 """
 
 import os
-import signal
 import socket
 import sys
 import threading
@@ -43,8 +42,6 @@ class ReloadSettings:
 
 def main(folder: Path, socket_path: Path, *, is_demo: bool) -> None:
     """Answer until the input is closed."""
-    # why: Ctrl-C is for the server, which tells us by closing the input
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     shop = Shop.open(folder)
     application = create_app(shop, visitor=VISITOR if is_demo else None, part=Part.ANSWERS)
     config = uvicorn.Config(

@@ -325,7 +325,7 @@ def together(night: Night, *works: Callable[[], None]) -> Iterator[None]:
         thread.start()
     yield
     for thread in threads:
-        thread.join(PATIENCE_SECONDS * 5)
+        thread.join(max(0.0, night.until - time.monotonic()) + 5 * PATIENCE_SECONDS)
         night.require(not thread.is_alive(), "a work of the benchmark does not end")
 
 

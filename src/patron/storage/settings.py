@@ -188,6 +188,8 @@ def parse_toml(text: str, where: str) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(error, where) from error
+    except RecursionError as error:
+        raise _not_toml(ValueError("nested too deep"), where) from error
 
 
 def _not_toml(error: ValueError, where: str) -> SettingsError:

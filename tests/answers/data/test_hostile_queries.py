@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.support.hostile.hostile_queries import CANARY, HIDDEN_COLUMNS, HostileQueries, outcome, plant
 
@@ -11,7 +12,9 @@ from patron.answers.data.query_functions import FUNCTIONS, TABLE_FUNCTIONS
 from patron.answers.data.query_worker import HIDDEN
 from patron.answers.data.sql_query import open_query, sql
 from patron.schema.errors import BadQuery
+from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
+from sample_rows import sample
 
 STATEMENTS = 100
 """How many are drawn here; `benchmarks/interfaces/hostile_queries.py` draws 20,000."""
@@ -310,3 +313,15 @@ def test_a_message_of_the_engine_has_no_path_that_the_query_does_not_have(plante
     shop, _ = planted
     error = RuntimeError(f'Error in file "{shop.lake.folder}/my events/part-1.parquet": /a/b of /usr/lib/x.so')
     assert sql_query._words_of(error, "select '/a/b'") == 'Error in file "...": /a/b of ...'
+
+
+def test_what_customers_declared_is_hidden_among_their_features_too(shop):
+    rows = sample(BY_NAME["features"], 3, np.random.default_rng(1))
+    declared = rows.append_column("declared_income", pa.array(["50K"] * 3)).append_column("orders", pa.array([1] * 3))
+    shop.lake.append(BY_NAME["features"], declared)
+    with open_query(shop, "select * from features") as result:
+        assert result.schema.names[-2:] == ["declared_income", "orders"]
+    with open_query(shop, "select * from features", hidden=HIDDEN) as result:
+        assert result.schema.names == [*rows.column_names, "orders"]
+    with pytest.raises(BadQuery), open_query(shop, "select declared_income from features", hidden=HIDDEN):
+        pass

@@ -34,6 +34,9 @@ def written(tmp_path):
         ("names-of-ours.csv", "a column _row"),
         ("rows-alike.parquet", "more rows"),
         ("same-names.parquet", "repeats names"),
+        ("a-longer-name.parquet", "more than 200 characters"),
+        ("many-long-names.parquet", "more than 200 characters"),
+        ("no-names.csv", "named like personal data .e-mail address."),
     ],
 )
 def test_a_file_beyond_a_limit_is_refused_with_the_limit(written, name, problem):
@@ -76,3 +79,8 @@ def test_nesting_of_a_line_is_bounded(tmp_path):
     )
     [chunk] = inspect_file(path, delimiter=None, encoding="utf-8").chunks()
     assert [line for line, _ in chunk.unreadable] == [2]
+
+
+def test_a_file_of_utf_16_is_known_by_its_first_bytes(written):
+    head = read_head(str(written("utf-16.csv")), "")
+    assert (head.encoding, head.columns) == ("utf-16", ("a", "b"))

@@ -56,6 +56,22 @@ def test_elements_nested_too_deep_are_refused_by_their_depth(body, body_format):
         MessageTemplate.of(Template(subject="Hello", body=body, format=body_format))
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("values of a case in a loop", "more than [0-9,]+ Liquid tags and values"),
+        ("values of a cycle in a loop", "more than [0-9,]+ Liquid tags and values"),
+        ("assignments in a loop", "more than 500 Liquid tags and values in its loops"),
+        ("brackets in brackets", "nests Liquid more than 50 deep"),
+        ("ranges in ranges", "nests Liquid more than 50 deep"),
+    ],
+)
+def test_what_is_evaluated_often_or_deep_is_refused_whatever_tag_it_belongs_to(name, problem):
+    body, body_format = TEMPLATES[f"Liquid of {name}"]
+    with pytest.raises(BadTemplate, match=problem):
+        MessageTemplate.of(Template(subject="Hello", body=body, format=body_format))
+
+
 def test_elements_that_close_themselves_are_not_nested():
     rows = "<tr><td>a<td>b" * 300
     body = f"<ul>{'<li>x' * 900}</ul>{'<p>x' * 300}{'<br><img src=x>' * 300}<table>{rows}</table>"

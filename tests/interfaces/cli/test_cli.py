@@ -325,7 +325,28 @@ def test_only_a_demo_is_served_without_a_sign_in(patron, home):
     assert "is not a demo" in ran.err
 
 
-def test_times_of_a_hold_are_said_in_the_zone_that_is_named(home, patron, tmp_path):
+def test_a_date_that_no_calendar_has_is_one_rejected_row(home, patron, tmp_path):
+    orders = tmp_path / "orders.csv"
+    orders.write_text("order,who,day,paid\n1,a,2024-05-01,3\n2,b,99999-01-01,3\n")
+    mapping = tmp_path / "mapping.toml"
+    columns = 'order_id = "order"\nuser_id = "who"\noccurred_at = "day"\nrevenue = "paid"\n'
+    part = 'name = "orders"\nevent = "Order Completed"\nid = ["order"]\n'
+    mapping.write_text(f'name = "far"\n[[part]]\n{part}[part.columns]\n{columns}')
+    for more in (("--dry-run",), ()):
+        ran = patron("import", "--mapping", mapping, *more, orders, "--workspace", home / "w")
+        assert ran.code in {0, 3}, ran.err
+
+
+def test_settings_that_nest_too_deep_are_no_error_of_ours(patron, tmp_path):
+    assert patron("init", tmp_path / "w").code == 0
+    deep = tmp_path / "policy.toml"
+    deep.write_text("x = " + "[" * 900)
+    ran = patron("policy", "check", deep, "--workspace", tmp_path / "w")
+    assert ran.code not in {0, 70}
+    assert "nested too deep" in ran.err + ran.out
+
+
+def test_times_of_a_hold_are_said_in_the_zone_that_is_named(patron, tmp_path):
     shop = tmp_path / "berlin"
     assert patron("init", shop, "--time-zone", "Europe/Berlin").code == 0
     said = patron("sending", "hold", "--since", "2026-12-02", "--workspace", shop).out

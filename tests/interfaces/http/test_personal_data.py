@@ -27,6 +27,7 @@ from patron.schema.access.access_rights import (
     Role,
     rights_of_user,
 )
+from patron.storage.access.access_tables import TEAMS
 from patron.storage.runs.job_tables import SETUP_STEPS
 from patron.storage.runs.last_run import last_run
 
@@ -184,6 +185,28 @@ def test_a_team_learns_no_tag_of_others_and_sees_whoever_gets_the_tag_of_its_seg
     assert team.get("/api/customers").json()["total_count"] == 2
     remove_tag(RequestContext.from_name(people.shop, **by), [visible], "of a tagged team")
     assert [row["customer_id"] for row in team.get("/api/customers").json()["rows"]] == [hidden]
+
+
+def test_a_team_changes_neither_its_own_segment_nor_that_of_another_team(people):
+    shop, ada = people.shop, RequestContext.from_name(people.shop, "Ada", now=AT)
+    for name in ("west", "east"):
+        save_segment(ada, {"name": name, "rule": {"tag": f"of {name}"}})
+    save_segment(ada, {"name": "of nobody", "rule": {"tag": "free"}})
+    with shop.store.begin() as connection:
+        connection.execute(
+            sa.insert(TEAMS),
+            [{"team": name, "segment": name, "created_at": AT, "created_by": "Ada"} for name in ("west", "east")],
+        )
+    west = DirectClient(shop, Actor("Wes", TEAM_MEMBER.rights, user_id="0f", segment="west"))
+    try:
+        answers = {
+            name: west.request("PUT", f"/api/segments/{quote(name)}", json={"rule": {"all": []}}).status_code
+            for name in ("west", "east", "of nobody")
+        }
+    finally:
+        with shop.store.begin() as connection:
+            connection.execute(sa.delete(TEAMS).where(TEAMS.c.team.in_(["west", "east"])))
+    assert answers == {"west": 403, "east": 403, "of nobody": 200}
 
 
 def test_who_saves_a_segment_in_the_form_of_a_campaign_learns_whom_it_reaches_only_with_the_right_to_campaigns(

@@ -137,6 +137,9 @@ def _requests() -> Iterator[Request]:
         form = {"data": {"name": name, "sql": sql}}
         yield "query", name, f"/api/questions/ask?{urlencode({'sql': sql})}", lambda: {"method": "GET"}
         yield "saved query", name, "/explore/save", lambda form=form: form
+    for name, text in hostile_inputs.toml_texts().items():
+        form = {"data": {"content": text}}
+        yield "policy", name, "/offers/text", lambda form=form: form
     for name, body in hostile_inputs.json_bodies().items():
         for path in ("/api/campaigns", "/api/journeys", "/api/customers/lookup"):
             yield path, name, path, lambda body=body: {"content": body}

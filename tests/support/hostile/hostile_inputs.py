@@ -69,6 +69,7 @@ def _text_files() -> Files:
         "long-number.csv": lambda: rows + b"1,2,2026-01-01," + b"9" * 300_000 + b"\n",
         "exponents.csv": lambda: rows + b"1,2,2026-01-01,1e999999999\n" * 20,
         "times-far-away.csv": lambda: rows + b"1,2,999999-99-99T99:99:99,3\n1,2,-292277022399-01-01,3\n",
+        "no-names.csv": lambda: b"1001,anna@shop.example,2026-01-01,3\n" * 5,
         "ragged.csv": lambda: b"a,b\n" + b"".join(b"1," * (n % 300) + b"\n" for n in range(3_000)),
         "tabs.csv": lambda: b"a\tb;c|d\n" + b"1\t2;3|4\n" * 1_000,
         "one-byte.csv": lambda: b"\n",
@@ -130,6 +131,8 @@ def _parquet_files() -> Files:
         "blank-names.parquet": lambda: _table_bytes(pa.table([[1], [2]], names=["", " "])),
         "script-names.parquet": lambda: _parquet({"<script>alert(1)</script>": [1], "a'b\"c": [2]}),
         "long-names.parquet": lambda: _parquet({"n" * 500_000: [1]}),
+        "a-longer-name.parquet": lambda: _parquet({"n" * 3_000_000: [1]}),
+        "many-long-names.parquet": lambda: _parquet({f"{n}" + "n" * 2_000: [1] for n in range(990)}),
         "no-columns.parquet": lambda: _table_bytes(pa.table({})),
         "no-rows.parquet": lambda: _parquet({"a": pa.array([], pa.string())}),
         "metadata.parquet": lambda: _table_bytes(pa.table({"a": [1]}).replace_schema_metadata({"m": "x" * (20 << 20)})),
@@ -285,6 +288,13 @@ def templates(size: int = 18_000) -> dict[str, tuple[str, str]]:
         "cycles": "{% cycle " + fill("'a',") + "1 %}",
         "cases": "{% case a %}" + fill("{% when 1 %}x") + "{% endcase %}",
         "class": "{{ ''.__class__.__mro__ }}{{ customer.__class__.__init__.__globals__ }}",
+        "values of a case in a loop": "{% for i in (1..1000) %}{% case 1 %}{% when "
+        + "2," * (size // 4)
+        + "2 %}{% endcase %}{% endfor %}",
+        "values of a cycle in a loop": "{% for i in (1..1000) %}{% cycle " + "1," * (size // 4) + "1 %}{% endfor %}",
+        "assignments in a loop": "{% for i in (1..1000) %}" + "{% assign a = 1 %}" * 400 + "{% endfor %}",
+        "brackets in brackets": "{{ " + "now[" * 500 + "1" + "]" * 500 + " }}",
+        "ranges in ranges": "{% assign a = " + "(1.." * 400 + "1" + ")" * 400 + " %}",
         "counters": fill("{% increment a %}"),
         "marks of ours": "lq0q <!--lq1q--> {{ customer.first_name }}",
     }
@@ -387,6 +397,20 @@ def queries() -> dict[str, str]:
     return short | deep
 
 
+def toml_texts() -> dict[str, str]:
+    """Settings and policies by name."""
+    return {
+        "deep lists": "x = " + "[" * 900,
+        "deep and closed": "x = " + "[" * 900 + "]" * 900,
+        "tables in a line": "x = " + "{a = " * 5_000 + "1" + "}" * 5_000,
+        "a deep table": "[" + ".".join("a" * 400) + "]",
+        "keys with dots": "\n".join(f"a{n}.b.c = 1" for n in range(2_000)),
+        "an open text": 'x = """' + "x" * 100_000,
+        "a long number": "x = " + "9" * 100_000,
+        "a number with signs": "x = 1" + "_1" * 50_000,
+    }
+
+
 def json_bodies() -> dict[str, bytes]:
     """Bodies that are JSON, or look as if they were."""
     return {
@@ -450,4 +474,4 @@ def _zip(entries: list[tuple[str, bytes]]) -> bytes:
 
 def count() -> int:
     """How many there are."""
-    return sum(len(made()) for made in (files, templates, rules, queries, json_bodies))
+    return sum(len(made()) for made in (files, templates, rules, queries, toml_texts, json_bodies))

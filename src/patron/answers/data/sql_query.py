@@ -199,10 +199,17 @@ def _relation(shop: Shop, name: str) -> str:
     return pinned_relation(shop.lake, BY_NAME[name], snapshot.pinned if snapshot else {})
 
 
+TRAIT_FEATURE = "declared_"
+"""How features begin that are traits which customers declared."""
+
+
 def _without(table: Table, hidden: Collection[Personal], relation: str) -> str:
     """SQL of a table without its columns of some personal-data classes."""
     columns = ", ".join(f'"{column.name}"' for column in table.columns if column.personal in hidden)
-    return f"select * exclude ({columns}) from ({relation})" if columns else relation
+    shown = f"select * exclude ({columns}) from ({relation})" if columns else relation
+    if table.is_open and "trait" in hidden:
+        return f"select columns(lambda name: not starts_with(name, '{TRAIT_FEATURE}')) from ({shown})"
+    return shown
 
 
 def _batches(

@@ -1,5 +1,6 @@
 """The beginning of a file that somebody sent, read as a sandbox does it: columns, samples, first rows."""
 
+import codecs
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from patron.collect.files.recognise_mapping import recognise_mapping
 from patron.schema.errors import BadFile, code_of
 
 SAMPLES = 3
+BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAX_SAMPLE_LENGTH = 40
 MAX_HEAD_BYTES = 2 << 20
 """Of the first rows together, so that trying them takes the server next to nothing."""
@@ -74,8 +76,10 @@ def read_first_rows(path: str, encoding: str, row_count: int) -> bytes:
 
 def _inspect(path: Path, encoding: str) -> InputFile:
     """Find out what a file is, in its encoding or, where none is named, in the first one that fits. Raises BadFile."""
+    with path.open("rb") as file:
+        is_utf_16 = file.read(2) in BYTE_ORDER_MARKS
     try:
-        return inspect_file(path, delimiter=None, encoding=encoding or "utf-8")
+        return inspect_file(path, delimiter=None, encoding=encoding or ("utf-16" if is_utf_16 else "utf-8"))
     except BadFile as error:
         if encoding or code_of(error.what) != NOT_IN_ENCODING.code:
             raise

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from patron.govern.privacy.value_detectors import personal_kind
 from patron.schema.errors import BadFile
 from patron.schema.sentences import Sentence
 from patron.storage.sandbox.confinement import memory_cap
@@ -22,10 +23,14 @@ FILE_ROW = Sentence("file_row", "one of its rows has more than {count:,} bytes")
 FILE_ROWS = Sentence("file_rows", "has more rows ({count:,}) than a file of its size can hold")
 FILE_MEMORY = Sentence("file_memory", "its rows unpack to more than {size:g} GB at a time")
 FILE_RESERVED = Sentence("file_reserved", "has a column {name}, which is a reserved name")
+FILE_NAME = Sentence("file_name_long", "the name of one of its columns has more than {count} characters")
+FILE_WITHOUT_NAMES = Sentence("file_without_names", "one of its columns is named like personal data ({kind})")
+ADD_NAMES = Sentence("add_names", "Begin the file with a line that names its columns, if it lacks one.")
 RENAME_COLUMN = Sentence("rename_column", "Rename it.")
 EXPORT_FEWER = Sentence("export_fewer", "Export the columns that the mapping needs, and one row for each event.")
 
 MAX_COLUMNS = 1_000
+MAX_NAME_LENGTH = 200
 RESERVED = ("_hash", "_occurrence", "_row")
 MAX_HEADER_LENGTH = 65_536
 """Characters of the first line of a CSV file."""
@@ -41,9 +46,17 @@ CHUNK_GB = 3.0
 
 
 def require_usable_columns(path: Path, names: Collection[str], sentence: Sentence = FILE_COLUMNS) -> None:
-    """Raise BadFile for more columns than a file may have, and for names that an import gives columns of its own."""
+    """Raise BadFile for more columns than a file may have, and for names that no column can have.
+
+    Those are long ones, those that an import gives columns of its own, and those that are somebody's data: names are
+    kept with the mapping, where no erasure would look for them.
+    """
     if len(names) > MAX_COLUMNS:
         raise BadFile(sentence(count=MAX_COLUMNS), where=str(path), todo=EXPORT_FEWER)
+    if any(len(name) > MAX_NAME_LENGTH for name in names):
+        raise BadFile(FILE_NAME(count=MAX_NAME_LENGTH), where=str(path), todo=RENAME_COLUMN)
+    if sentence is FILE_COLUMNS and (kind := next(filter(None, map(personal_kind, names)), None)):
+        raise BadFile(FILE_WITHOUT_NAMES(kind=kind), where=str(path), todo=ADD_NAMES)
     reserved = next((name for name in names if name.startswith("_") and name.lower() in RESERVED), None)
     if reserved:
         raise BadFile(FILE_RESERVED(name=reserved), where=str(path), todo=RENAME_COLUMN)

@@ -182,7 +182,7 @@ def load_mapping(named: str | Path) -> Mapping:
             raise BadMapping(FILE_UNREADABLE_CAUSE(cause=error), where=str(named), todo=_name_built_in()) from error
     try:
         return _mapping(tomllib.loads(text), str(named))
-    except (tomllib.TOMLDecodeError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, TypeError, RecursionError) as error:
         raise BadMapping(NOT_A_MAPPING(cause=error), where=str(named), todo=SEE_IMPORT) from error
 
 

@@ -18,7 +18,14 @@ from liquid.exceptions import LiquidError, UndefinedError
 from patron.engage.templates.customer_names import OF_CUSTOMERS
 from patron.engage.templates.html_compilation import TODO
 from patron.engage.templates.liquid_environment import limited_work
-from patron.engage.templates.template_compilation import HTML, PLAIN, compile_template, parse_liquid
+from patron.engage.templates.template_compilation import (
+    HTML,
+    MAX_DEPTH,
+    PLAIN,
+    TEMPLATE_NESTED,
+    compile_template,
+    parse_liquid,
+)
 from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadTemplate
 from patron.schema.sentences import Sentence
@@ -119,6 +126,8 @@ class MessageTemplate:
             raise BadTemplate(what, where=where, todo=todo) from error
         except LiquidError as error:
             raise BadTemplate(TEMPLATE_RENDER(cause=error.message), where=where, todo=TODO) from error
+        except RecursionError as error:
+            raise BadTemplate(TEMPLATE_NESTED(count=MAX_DEPTH), where=where, todo=TODO) from error
 
 
 @dataclass(frozen=True)

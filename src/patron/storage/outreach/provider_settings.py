@@ -48,7 +48,7 @@ class ProviderSettings(HttpChannelSettings):
         try:
             content = (folder / self.provider_file).read_text(encoding="utf-8")
             description = json.dumps(tomllib.loads(content), sort_keys=True, default=str)
-        except (OSError, ValueError):  # why: the channel itself says what is wrong with it
+        except (OSError, ValueError, RecursionError):  # why: the channel itself says what is wrong with it
             description = ""
         return {"provider_file": hashlib.sha256(description.encode()).hexdigest()[:12]}
 

@@ -41,6 +41,8 @@ from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
 LIMITS = ConnectionLimits()
+_TERMINATED = threading.Event()
+"""Set once the process was told to end (SIGTERM), also before it answers."""
 FILES = 256
 """Files that the server opens besides connections: the lake, the inbox, the store."""
 
@@ -112,6 +114,11 @@ def run_server(config: uvicorn.Config, listener: socket.socket, *, turn_seconds:
 class EndingServer(uvicorn.Server):
     """Ends within a bounded time of being asked to, whatever its threads do."""
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, unless the server was terminated meanwhile: what was raised then may have got lost in a callback."""
+        await super().startup(sockets)
+        self.should_exit = self.should_exit or _TERMINATED.is_set()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, and end at once where that takes too long: what was accepted is on disk already."""
         timer = threading.Timer(END_SECONDS, os._exit, (0,))
@@ -156,4 +163,5 @@ def _now() -> datetime:
 
 def _ended(*_signal: object) -> None:
     """End as one who was asked to, which is no failure."""
+    _TERMINATED.set()
     raise SystemExit(0)

@@ -97,7 +97,7 @@ def _is_harmless(texts: pa.Array) -> pa.Array:
     return pc.and_(is_short, pc.match_substring_regex(texts, HARMLESS))
 
 
-def _identifiers(vault: Vault, values: pa.Array, personal: pa.Array) -> pa.Array:
+def _tokenized_identifiers(vault: Vault, values: pa.Array, personal: pa.Array) -> pa.Array:
     """Identifiers with tokens instead of those that a detector recognised."""
     tokens = pa.array([vault.token("identifier", one) for one in personal.to_pylist()], pa.string())
     return pc.coalesce(tokens.take(pc.index_in(values, personal)), values)
@@ -111,7 +111,7 @@ def _replace_texts(vault: Vault, rows: pa.Table, for_vault: VaultValues, changed
         if len(personal):
             is_personal = pc.is_in(checked, personal)
             _note(for_vault, name, np.flatnonzero(is_personal), values.filter(is_personal))
-            fresh = None if name in WORDS else _identifiers(vault, checked, personal)
+            fresh = None if name in WORDS else _tokenized_identifiers(vault, checked, personal)
             changed[name] = pc.if_else(is_personal, fresh, values)
 
 

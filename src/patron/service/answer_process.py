@@ -52,8 +52,8 @@ class AnswerProcess(DueProcess):
         """Whether it should run: always."""
         return True
 
-    def replace(self) -> None:
-        """Kill the process, which hangs: another one starts."""
+    def restart(self) -> None:
+        """Kill the process, which may hang: another one starts."""
         self._child.kill()
 
     def _pause(self) -> None:
@@ -87,8 +87,8 @@ class AnswerProcesses:
     _folder: Path | None = None
     """Where their sockets are."""
 
-    def available(self) -> list[AnswerProcess]:
-        """Those that run, or are about to start: the one with the fewest open requests first."""
+    def least_busy_first(self) -> list[AnswerProcess]:
+        """Processes that run, or are about to start, by their open requests: the fewest first."""
         return sorted((one for one in self._processes if one.is_available), key=lambda one: one.open_count)
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ class ChildProcess:
             process.terminate()
 
     def kill(self) -> None:
-        """Kill the process (SIGKILL), which hangs."""
+        """Kill the process (SIGKILL)."""
         if self._process:
             self._process.kill()
 

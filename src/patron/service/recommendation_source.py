@@ -18,7 +18,7 @@ from patron.recommenders.live.recommendation_index import RecommendationIndex, p
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.schema.tables import EVENTS
 from patron.service.session_events import day_of
-from patron.storage.privacy.erasures import newest_erasure
+from patron.storage.privacy.erasures import newest_erasure_entry
 from patron.storage.recommendations.recommendation_tables import list_tables, looks_personal
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.facts.usable_events import has_flag
@@ -101,7 +101,7 @@ def source_key(shop: Shop, view: Snapshot | None) -> SourceKey:
     """What a source would be made of now: the run, its tables, the erasures since, and the policy."""
     run = (view.run.run_id, tuple(sorted(view.pinned.items()))) if view else None
     with shop.store.begin() as connection:
-        return SourceKey(run, newest_erasure(connection), shop.policy.version)
+        return SourceKey(run, newest_erasure_entry(connection), shop.policy.version)
 
 
 def load_source(shop: Shop, view: Snapshot | None, key: SourceKey, *, now: datetime) -> RecommendationSource:

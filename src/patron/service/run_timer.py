@@ -67,14 +67,14 @@ class RunTimer:
         while not self._is_ending.wait(pause):
             pause = self.check_seconds
             now = self.clock()
-            self._try("old uploads cannot be deleted", partial(delete_old_uploads, self.shop, now=now))
-            self._try("a run that is due cannot start", partial(self._settle_and_start, now))
+            self._attempt("old uploads cannot be deleted", partial(delete_old_uploads, self.shop, now=now))
+            self._attempt("a run that is due cannot start", partial(self._settle_and_start, now))
 
     def _settle_and_start(self, now: datetime) -> None:
         settle_lost_jobs(self.shop, now=now)
         self.start_due_run(now)
 
-    def _try(self, what: str, step: Callable[[], object]) -> None:
+    def _attempt(self, what: str, step: Callable[[], object]) -> None:
         """Take a step, and log once what went wrong; it is tried again, and keeps no other step from being taken."""
         try:
             step()

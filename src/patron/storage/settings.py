@@ -14,6 +14,7 @@ from pydantic_settings import SettingsError as EnvironmentError_
 from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE
 from patron.schema.errors import SettingsError
 from patron.schema.sentences import Sentence, joined
+from patron.schema.toml_texts import decode_toml
 from patron.storage.access.access_settings import AccessSettings
 from patron.storage.access.oidc_settings import OidcSettings
 from patron.storage.data.event_webhook_settings import EventWebhookSettings
@@ -185,11 +186,9 @@ def read_toml(path: Path) -> dict[str, object]:
 def parse_toml(text: str, where: str) -> dict[str, object]:
     """Parse the text of a TOML file. Raises SettingsError naming the line."""
     try:
-        return tomllib.loads(text)
+        return decode_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(error, where) from error
-    except RecursionError as error:
-        raise _not_toml(ValueError("nested too deep"), where) from error
 
 
 def _not_toml(error: ValueError, where: str) -> SettingsError:

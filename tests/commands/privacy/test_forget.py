@@ -26,7 +26,7 @@ from patron.commands.data.init_workspace import create
 from patron.commands.privacy import forget as forgetting
 from patron.commands.privacy.export import export_customer, write_private
 from patron.commands.privacy.forget import forget
-from patron.commands.privacy.forget_files import delete_temporary, erase_from_files
+from patron.commands.privacy.forget_files import delete_temporary_path, erase_from_files
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.govern.master_key import derive_keys
@@ -763,9 +763,9 @@ def test_an_erasure_goes_on_where_others_work_among_temporary_files(tmp_path):
     thread.start()
     try:
         for _ in range(500):
-            delete_temporary(tmp_path / "clear-1")
+            delete_temporary_path(tmp_path / "clear-1")
     finally:
         stop.set()
         thread.join()
-    delete_temporary(tmp_path / "clear-1")
+    delete_temporary_path(tmp_path / "clear-1")
     assert not (tmp_path / "clear-1").exists()

@@ -11,7 +11,7 @@ from workspace_copies import copy_workspace
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.application import create_app
 from patron.storage.runs.answer_cache import AnswerCache
-from patron.storage.runs.last_run import last_cutoff, last_run, read_one_run
+from patron.storage.runs.last_run import last_run, last_run_cutoff, read_one_run
 from patron.storage.runs.snapshot_cache import reader_of
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
@@ -66,6 +66,24 @@ def test_a_request_that_began_before_a_run_takes_nothing_from_those_that_came_af
     assert made.count("later") == 1
 
 
+def test_an_answer_that_is_computed_while_a_run_completes_is_not_given_to_its_readers(shop):
+    answers = AnswerCache(shop)
+
+    def make_while_a_run_completes():
+        complete_run(shop)
+        with read_one_run():
+            assert answers.cached("name", lambda: "later") == "later"
+        return "before"
+
+    with read_one_run():
+        last_run(shop)
+        assert answers.cached("other", lambda: "before") == "before"
+        assert answers.cached_per_customer("name", make_while_a_run_completes) == "before"
+    with read_one_run():
+        assert answers.cached_per_customer("name", lambda: "later") == "later"
+        assert answers.cached("other", lambda: "later") == "later"
+
+
 def test_what_an_earlier_reader_computes_about_its_run_is_computed_once(shop):
     answers, made = AnswerCache(shop), []
     with began_before(shop):
@@ -78,11 +96,11 @@ def test_what_an_earlier_reader_computes_about_its_run_is_computed_once(shop):
 def test_a_page_names_the_run_that_it_shows(shop):
     console: Console = create_app(shop).state.console
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
-    before = last_cutoff(shop)
+    before = last_run_cutoff(shop)
     with began_before(shop):
         texts = console.words(request)
         shown = console._data_shown(request, texts, "/")
         assert shown.run_id == last_run(shop).run.run_id != "later"
         assert "later" in shown.runs
-        assert last_cutoff(shop) == before
+        assert last_run_cutoff(shop) == before
     assert console._data_shown(request, texts, "/").run_id == "later"

@@ -38,6 +38,8 @@ STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME, sa.Boolean: FLAG, sa.Integer: I
 TABLE_NAMES = frozenset(BY_NAME.keys() | STORE_TABLES.keys())
 """Every table that can be queried."""
 
+TRAIT_FEATURE = "declared_"
+"""How features begin that are traits which customers declared."""
 ROWS_PER_BATCH = 10_000
 MEMORY_BESIDES_GB = 1.0
 """What the process may take besides the engine: rows on their way out."""
@@ -197,10 +199,6 @@ def _relation(shop: Shop, name: str) -> str:
     if snapshot and snapshot.past is not Past.NOT:
         return snapshot.tables.relation(name)
     return pinned_relation(shop.lake, BY_NAME[name], snapshot.pinned if snapshot else {})
-
-
-TRAIT_FEATURE = "declared_"
-"""How features begin that are traits which customers declared."""
 
 
 def _without(table: Table, hidden: Collection[Personal], relation: str) -> str:

@@ -36,7 +36,7 @@ from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, Sav
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.jobs import FAILED, RUN, newest_jobs
-from patron.storage.runs.last_run import last_cutoff, last_run, records
+from patron.storage.runs.last_run import last_run, last_run_cutoff, records
 from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
@@ -168,7 +168,7 @@ def today(
     ]
     items.sort(key=lambda one: (not one.is_first, -(one.value_cents or 0.0), one.kind, one.name))
     total = sum(item.value_cents or 0.0 for item in items)
-    return Today(last_cutoff(shop), tuple(items), total, setup_steps(shop, actor))
+    return Today(last_run_cutoff(shop), tuple(items), total, setup_steps(shop, actor))
 
 
 def run_items_of(cache: AnswerCache) -> RunItems | None:
@@ -312,7 +312,7 @@ def _run_troubles(shop: Shop, actor: Actor, now: datetime) -> Iterator[TodayItem
         problem = {name: text for name, text in (newest.problem or {}).items() if isinstance(text, str)}
         at = newest.finished_at or newest.requested_at
         yield TodayItem("run_failed", f"/jobs/{newest.job_id}", since=at, is_first=True, details=problem)
-    cutoff = last_cutoff(shop)
+    cutoff = last_run_cutoff(shop)
     if cutoff and now - cutoff > STALE_AFTER:
         yield TodayItem("run_stale", "/runs", since=cutoff, count=(now - cutoff).days)
 

@@ -24,7 +24,7 @@ FILE_ROWS = Sentence("file_rows", "has more rows ({count:,}) than a file of its 
 FILE_MEMORY = Sentence("file_memory", "its rows unpack to more than {size:g} GB at a time")
 FILE_RESERVED = Sentence("file_reserved", "has a column {name}, which is a reserved name")
 FILE_NAME = Sentence("file_name_long", "the name of one of its columns has more than {count} characters")
-FILE_WITHOUT_NAMES = Sentence("file_without_names", "one of its columns is named like personal data ({kind})")
+FILE_WITHOUT_NAMES = Sentence("file_without_names", "the name of one of its columns looks like personal data")
 ADD_NAMES = Sentence("add_names", "Begin the file with a line that names its columns, if it lacks one.")
 RENAME_COLUMN = Sentence("rename_column", "Rename it.")
 EXPORT_FEWER = Sentence("export_fewer", "Export the columns that the mapping needs, and one row for each event.")
@@ -55,8 +55,8 @@ def require_usable_columns(path: Path, names: Collection[str], sentence: Sentenc
         raise BadFile(sentence(count=MAX_COLUMNS), where=str(path), todo=EXPORT_FEWER)
     if any(len(name) > MAX_NAME_LENGTH for name in names):
         raise BadFile(FILE_NAME(count=MAX_NAME_LENGTH), where=str(path), todo=RENAME_COLUMN)
-    if sentence is FILE_COLUMNS and (kind := next(filter(None, map(personal_kind, names)), None)):
-        raise BadFile(FILE_WITHOUT_NAMES(kind=kind), where=str(path), todo=ADD_NAMES)
+    if sentence is FILE_COLUMNS and any(map(personal_kind, names)):
+        raise BadFile(FILE_WITHOUT_NAMES, where=str(path), todo=ADD_NAMES)
     reserved = next((name for name in names if name.startswith("_") and name.lower() in RESERVED), None)
     if reserved:
         raise BadFile(FILE_RESERVED(name=reserved), where=str(path), todo=RENAME_COLUMN)

@@ -21,7 +21,7 @@ from patron.storage.shop import Shop
 
 SHOWN_OF_KIND = 3
 """Rows shown of each kind of event, and of each reason."""
-CALENDAR = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+TIMES_OF_PYTHON = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 SHOWN = (
     *("name", "occurred_at", "user_id", "anonymous_id", "order_id", "product_id", "quantity", "price_cents"),
     *("revenue_cents", "total_cents", "currency"),
@@ -86,7 +86,7 @@ class PreviewLoader(EventLoader):
 
     def _show(self, rows: pa.Table, file: str) -> None:
         """Keep the first of these rows, which are of one kind, unless enough of that kind are kept."""
-        for row in _with_dates_of_calendar(rows.slice(0, SHOWN_OF_KIND)).to_pylist():
+        for row in _without_impossible_times(rows.slice(0, SHOWN_OF_KIND)).to_pylist():
             reason, message = problem_message(row["problem"], row["order_id"]) if row["problem"] else ("", "")
             event = {name: row[name] for name in SHOWN if row[name] is not None}
             shown = PreviewedRow(file, row["row_number"], event=event, reason=reason, message=message)
@@ -94,12 +94,12 @@ class PreviewLoader(EventLoader):
                 self.rows.append(shown)
 
 
-def _with_dates_of_calendar(rows: pa.Table) -> pa.Table:
+def _without_impossible_times(rows: pa.Table) -> pa.Table:
     """Rows with NULL for times that Python's calendar does not have, such as those of the year 99999."""
     for number, column in enumerate(rows.schema):
         if pa.types.is_timestamp(column.type):
             times = rows[column.name]
-            first, last = (pa.scalar(one, pa.timestamp("us", "UTC")).cast(column.type) for one in CALENDAR)
+            first, last = (pa.scalar(one, pa.timestamp("us", "UTC")).cast(column.type) for one in TIMES_OF_PYTHON)
             is_known = pc.and_(pc.greater_equal(times, first), pc.less_equal(times, last))
             rows = rows.set_column(number, column, pc.if_else(is_known, times, None))
     return rows

@@ -14,6 +14,7 @@ from patron.schema.common_sentences import FILE_UNREADABLE_CAUSE, USE_ONE_OF
 from patron.schema.errors import BadMapping
 from patron.schema.sentences import Sentence, Text
 from patron.schema.spelling import both, did_you_mean
+from patron.schema.toml_texts import decode_toml
 
 NO_SUCH_MAPPING = Sentence("no_such_mapping", "is neither a built-in mapping nor a file")
 NAME_MAPPING_FILE = Sentence("name_mapping_file", "Name a TOML file, or one of {names}.")
@@ -181,8 +182,8 @@ def load_mapping(named: str | Path) -> Mapping:
         except (OSError, UnicodeDecodeError) as error:
             raise BadMapping(FILE_UNREADABLE_CAUSE(cause=error), where=str(named), todo=_name_built_in()) from error
     try:
-        return _mapping(tomllib.loads(text), str(named))
-    except (tomllib.TOMLDecodeError, TypeError, RecursionError) as error:
+        return _mapping(decode_toml(text), str(named))
+    except (tomllib.TOMLDecodeError, TypeError) as error:
         raise BadMapping(NOT_A_MAPPING(cause=error), where=str(named), todo=SEE_IMPORT) from error
 
 

@@ -61,11 +61,11 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
             sync(path.parent)
         yield place, len(theirs)
     for path in (shop.folder / "tmp").iterdir():  # why: what a process that was killed could not clear away
-        delete_temporary(path)
+        delete_temporary_path(path)
     sync(shop.folder / "tmp")
 
 
-def delete_temporary(path: Path) -> None:
+def delete_temporary_path(path: Path) -> None:
     """Delete what another process may be working in, or deleting, at this moment. Raises OSError where it stays."""
     for _ in range(MAX_TRIES):
         with suppress(OSError):

@@ -1,6 +1,5 @@
 """Save, restore and delete segments; each change is a version with its author."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from patron.schema.errors import BadSegment
 from patron.schema.json_texts import parse_json
 from patron.schema.sentences import Sentence, joined
 from patron.schema.spelling import did_you_mean, hinted
+from patron.schema.toml_texts import decode_toml
 from patron.storage.outreach.pending_approvals import PendingApproval, pending_approvals
 from patron.storage.segments.segment_definitions import delete_definition, restore_definition, save_definition
 from patron.storage.segments.segment_query import read_rule
@@ -83,10 +83,10 @@ def read_segment_file(path: Path) -> Mapping[str, Any]:
     """Content of a TOML or JSON file. Raises BadSegment."""
     try:
         text = path.read_text(encoding="utf-8")
-        return parse_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        return parse_json(text) if path.suffix.lower() == ".json" else decode_toml(text)
     except OSError as error:
         raise BadSegment(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=CHECK_PATH) from error
-    except (ValueError, RecursionError) as error:  # why: both formats' errors, and those of the encoding, are such
+    except ValueError as error:  # why: both formats' errors, and those of the encoding, are such
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         todo = FIX_SEGMENT_LINE
         raise BadSegment(NOT_VALID_FILE(kind=kind, cause=error), where=str(path), todo=todo) from error

@@ -26,11 +26,11 @@ TEMPLATE_FEWER_TAGS = Sentence("template_fewer_tags", "Remove some, or write the
 HTML, PLAIN = liquid_environment(is_html=True), liquid_environment(is_html=False)
 MAX_TAGS = 1_000
 """Most tags, filters and variables in one part."""
-MAX_STEPS, MAX_STEPS_IN_LOOPS = 5_000, 500
+MAX_EVALUATIONS, MAX_EVALUATIONS_IN_LOOPS = 5_000, 500
 """Most tags, filters and values of any kind in one part, and in its loops: with the limit on their rounds, this bounds
 the time to render it."""
 MAX_DEPTH = 50
-"""How deep tags and values may nest: each level recurses where it is rendered."""
+"""Most levels of tags and values within each other: rendering recurses at each."""
 LOOPS = (ForNode, TablerowNode)
 FILTERS = ("filters", "tail_filters")
 """Where expressions have filters."""
@@ -70,7 +70,7 @@ def parse_liquid(environment: Any, source: str, where: str) -> BoundTemplate:
 
 def _variables(template: BoundTemplate, where: str) -> tuple[str, ...]:
     """What a part names. Raises BadTemplate for an unknown filter, and for a part that is too large or too deep."""
-    _require_few_steps(template, where)
+    _limit_evaluations(template, where)
     parts = template.analyze()
     unknown = sorted(parts.filters.keys() - template.env.filters.keys())
     if unknown:
@@ -80,7 +80,7 @@ def _variables(template: BoundTemplate, where: str) -> tuple[str, ...]:
     return tuple(sorted({".".join(map(str, place.segments)) for places in parts.globals.values() for place in places}))
 
 
-def _require_few_steps(template: BoundTemplate, where: str) -> None:
+def _limit_evaluations(template: BoundTemplate, where: str) -> None:
     """Bound what is evaluated to render a part, whatever tag it belongs to. Raises BadTemplate."""
     context, counts = RenderContext(template), Counter[bool]()
     waiting: list[tuple[Node | Expression, int, bool]] = [(node, 1, False) for node in template.nodes]
@@ -93,7 +93,7 @@ def _require_few_steps(template: BoundTemplate, where: str) -> None:
         is_looped = is_looped or isinstance(part, LOOPS)
         within = (*part.expressions(), *part.children(context)) if isinstance(part, Node) else part.children()
         waiting += [(one, depth + 1, is_looped) for one in within]
-        if counts.total() > MAX_STEPS:
-            raise BadTemplate(TEMPLATE_TAGS(count=MAX_STEPS), where=where, todo=TEMPLATE_FEWER_TAGS)
-    if counts[True] > MAX_STEPS_IN_LOOPS:
-        raise BadTemplate(TEMPLATE_LOOPS(count=MAX_STEPS_IN_LOOPS), where=where, todo=TEMPLATE_FEWER_TAGS)
+        if counts.total() > MAX_EVALUATIONS:
+            raise BadTemplate(TEMPLATE_TAGS(count=MAX_EVALUATIONS), where=where, todo=TEMPLATE_FEWER_TAGS)
+    if counts[True] > MAX_EVALUATIONS_IN_LOOPS:
+        raise BadTemplate(TEMPLATE_LOOPS(count=MAX_EVALUATIONS_IN_LOOPS), where=where, todo=TEMPLATE_FEWER_TAGS)

@@ -20,17 +20,17 @@ UNRESTRICTED = Sentence("scope_ask", "Ask somebody who sees all customers.")
 
 def refuse_scope_change(context: RequestContext, segment: str) -> None:
     """Refuse who sees some customers only to change a segment that says which any team sees. Raises NotAllowed."""
-    if any(segment in segments_within(context.shop.store, scope) for scope in _scopes(context)):
+    if any(segment in segments_within(context.shop.store, scope) for scope in _scope_segments(context)):
         raise NotAllowed(403, SCOPE_SEGMENT, where=segment[:100], todo=UNRESTRICTED)
 
 
 def refuse_scope_tag(context: RequestContext, tag: str) -> None:
     """Refuse such a reader to give or take a tag that one of these segments names. Raises NotAllowed."""
-    if any(one_line(tag) in tags_within(context.shop.store, scope) for scope in _scopes(context)):
+    if any(one_line(tag) in tags_within(context.shop.store, scope) for scope in _scope_segments(context)):
         raise NotAllowed(403, SCOPE_TAG, where=tag[:40], todo=UNRESTRICTED)
 
 
-def _scopes(context: RequestContext) -> Iterable[str]:
+def _scope_segments(context: RequestContext) -> Iterable[str]:
     """Segments that say which customers teams and keys see, for a reader whom one of them restricts; else none."""
     if not context.actor.segment:
         return ()

@@ -33,7 +33,8 @@ UPLOAD_TWICE = Sentence("upload_twice", "Upload it again: nothing is stored twic
 NO_FILE_OR_EMPTY = Sentence("no_file_or_empty", "no file was chosen, or it is empty")
 NO_UPLOAD = Sentence("no_upload", "no such upload")
 UPLOAD_DELETED = Sentence(
-    "upload_deleted", "the uploaded file was deleted: after its import, after a day, or by an erasure"
+    "upload_deleted",
+    "the uploaded file is gone: uploads are deleted after their import, after a day, and when somebody is forgotten",
 )
 UPLOAD_DAMAGED = Sentence("upload_damaged", "the uploaded file was damaged or changed")
 FILE_LARGE = Sentence("file_large", "the file is larger than {size} MB")

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import field_validator
 
 from patron.schema.sentences import Sentence
+from patron.schema.toml_texts import decode_toml
 from patron.storage.outreach.http_channel_settings import HttpChannelSettings
 from patron.storage.setting_path import SettingPath, require_path
 
@@ -47,8 +47,8 @@ class ProviderSettings(HttpChannelSettings):
         """A hash of what the file says: its place, comments and layout do not change it."""
         try:
             content = (folder / self.provider_file).read_text(encoding="utf-8")
-            description = json.dumps(tomllib.loads(content), sort_keys=True, default=str)
-        except (OSError, ValueError, RecursionError):  # why: the channel itself says what is wrong with it
+            description = json.dumps(decode_toml(content), sort_keys=True, default=str)
+        except (OSError, ValueError):  # why: the channel itself says what is wrong with it
             description = ""
         return {"provider_file": hashlib.sha256(description.encode()).hexdigest()[:12]}
 

@@ -6,7 +6,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.storage.store.store import AUDIT, ERASURES
 
 
-def newest_erasure(connection: sa.Connection) -> int:
+def newest_erasure_entry(connection: sa.Connection) -> int:
     """Number in the audit log of the erasure that ended last; 0 before any."""
     newest = sa.select(sa.func.max(AUDIT.c.entry)).where(AUDIT.c.action == AuditAction.FORGOTTEN)
     return connection.scalar(newest) or 0

@@ -46,7 +46,7 @@ def last_run(shop: Shop) -> Snapshot:
     return held[shop]
 
 
-def last_cutoff(shop: Shop) -> datetime | None:
+def last_run_cutoff(shop: Shop) -> datetime | None:
     """Cutoff of the last completed run; None before any."""
     try:
         return last_run(shop).run.as_of
@@ -54,7 +54,7 @@ def last_cutoff(shop: Shop) -> datetime | None:
         return None
 
 
-def is_newest(view: Snapshot) -> bool:
+def is_newest_run(view: Snapshot) -> bool:
     """Whether no other run has completed, and no erasure has rewritten tables, since this one was asked for."""
     newest = view.shop.snapshot()
     return newest is None or newest.version == view.version

@@ -18,7 +18,7 @@ from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import Parameters, literal
 from patron.storage.lake.parquet_rows import RowGroupCache
-from patron.storage.runs.last_run import is_newest
+from patron.storage.runs.last_run import is_newest_run
 from patron.storage.runs.pinned_tables import THIS, rows_where, with_ctes
 from patron.storage.runs.snapshot import Fact, customer_row
 from patron.storage.shop import Shop, Snapshot
@@ -178,7 +178,7 @@ class CachedSnapshot(Snapshot):
 
     @cached_property
     def own_reader(self) -> SnapshotReader:
-        """A reader of this run alone, for who began before the newest one."""
+        """A reader for one request that began before the newest run completed."""
         return SnapshotReader(self, RowGroupCache(MAX_KEPT_BYTES))
 
 
@@ -193,7 +193,7 @@ def reader_of(snapshot: CachedSnapshot) -> SnapshotReader:
         cached, reader = _READERS.get(snapshot.shop, (None, None))
         if reader is not None and cached == version:
             return reader
-    if not is_newest(snapshot):
+    if not is_newest_run(snapshot):
         return snapshot.own_reader
     with _READERS_LOCK:
         cached, reader = _READERS.get(snapshot.shop, (None, None))

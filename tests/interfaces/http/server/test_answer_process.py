@@ -181,7 +181,7 @@ class Answering:
     def __init__(self, *sockets):
         self.processes = [SimpleNamespace(socket_path=path, open_count=0, ran_at=None) for path in sockets]
 
-    def available(self):
+    def least_busy_first(self):
         return sorted(self.processes, key=lambda one: one.open_count)
 
 
@@ -350,7 +350,7 @@ def test_a_process_that_died_of_a_request_is_asked_again_once_another_one_has_st
 def test_a_request_that_is_not_answered_in_time_is_refused_and_its_process_replaced(short_folder, monkeypatch):
     monkeypatch.setattr("patron.interfaces.http.server.answer_forwarding.ANSWER_SECONDS", 0.3)
     answers, replaced = Answering(short_folder / "first"), []
-    answers.processes[0].replace = lambda: replaced.append(1)
+    answers.processes[0].restart = lambda: replaced.append(1)
     with listening(short_folder / "first", hangs) as taken:
         answer = asyncio.run(ask(answers, "GET", "/customers"))
     assert (answer.status_code, len(taken), replaced) == (503, 1, [1])
@@ -439,15 +439,15 @@ def test_a_process_that_had_lived_is_replaced_at_once(shop, monkeypatch, lived_f
     monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", lifetime)
     answers = echoes(shop)
     answers.start()
-    (process,) = answers.available()
+    (process,) = answers.least_busy_first()
     try:
         first = eventually(lambda: says(process))
         os.kill(first, signal.SIGKILL)
         if lived_for_a_while:
             assert eventually(lambda: says(process) not in {0, first})
-            assert answers.available() == [process]
+            assert answers.least_busy_first() == [process]
         else:
-            assert eventually(lambda: not answers.available())
+            assert eventually(lambda: not answers.least_busy_first())
     finally:
         answers.stop()
     assert not process.socket_path.parent.exists()
@@ -468,11 +468,11 @@ def test_a_process_that_hangs_is_replaced(shop, monkeypatch):
     monkeypatch.setattr("patron.service.answer_process.MIN_LIFETIME", timedelta(0))
     answers = echoes(shop)
     answers.start()
-    (process,) = answers.available()
+    (process,) = answers.least_busy_first()
     try:
         first = eventually(lambda: says(process))
         os.kill(first, signal.SIGSTOP)
-        process.replace()
+        process.restart()
         assert eventually(lambda: says(process) not in {0, first})
     finally:
         answers.stop()
@@ -481,12 +481,12 @@ def test_a_process_that_hangs_is_replaced(shop, monkeypatch):
 def test_while_one_of_two_processes_is_gone_the_other_answers(shop):
     answers = echoes(shop, count=2)
     answers.start()
-    first, second = answers.available()
+    first, second = answers.least_busy_first()
     try:
         gone = eventually(lambda: says(first))
         assert eventually(lambda: says(second))
         os.kill(gone, signal.SIGKILL)
-        assert eventually(lambda: answers.available() == [second])
+        assert eventually(lambda: answers.least_busy_first() == [second])
         assert says(second) not in {0, gone}
     finally:
         answers.stop()
@@ -500,6 +500,6 @@ def test_a_server_that_can_have_no_sockets_answers_itself(shop, tmp_path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     answers = echoes(shop)
     answers.start()
-    assert not answers.available()
+    assert not answers.least_busy_first()
     answers.stop()
     assert is_missing or list(deep.iterdir()) == []

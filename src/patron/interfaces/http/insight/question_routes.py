@@ -19,7 +19,7 @@ from patron.schema.common_sentences import SHORTEN, TOO_LONG
 from patron.schema.errors import BadQuery
 from patron.schema.insight.guided_question import Filter, Group, GuidedQuestion, Measure, guided_sql
 from patron.schema.sentences import Sentence
-from patron.storage.privacy.erasures import newest_erasure, unfinished_erasure_count
+from patron.storage.privacy.erasures import newest_erasure_entry, unfinished_erasure_count
 from patron.storage.runs.last_run import last_run
 
 QUESTION_FILTER = Sentence("question_filter", "each filter takes where, is and value")
@@ -90,7 +90,7 @@ def kept_for_run(request: Request, key: object, make: Callable[[], Value]) -> Va
         state.recent_results = RecentResults()
     kept: RecentResults = state.recent_results
     with shop.store.begin() as connection:
-        is_erasing, erasure = unfinished_erasure_count(connection) > 0, newest_erasure(connection)
+        is_erasing, erasure = unfinished_erasure_count(connection) > 0, newest_erasure_entry(connection)
     if is_erasing:
         return make()
     key = (last_run(shop).version, erasure, key)

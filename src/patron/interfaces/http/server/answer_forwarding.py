@@ -41,12 +41,12 @@ HOP_BY_HOP_HEADERS = {
 """Headers that are about one connection."""
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MAX_DEATHS = 2
-"""Processes that may die of a request, or while they worked on it: then it is refused."""
+"""A request is refused once so many processes have died while they worked on it."""
 START_SECONDS = 60.0
 """How long a request waits for a process to start; then the server answers itself."""
 ASK_AGAIN_SECONDS = 0.05
 ANSWER_SECONDS = 300.0
-"""How long an answer may take until it begins; then it is refused, and its process, which may hang, is replaced."""
+"""How long an answer may take until it begins; then it is refused, and its process, which may hang, is restarted."""
 
 
 class Outcome(Enum):
@@ -57,7 +57,7 @@ class Outcome(Enum):
     NOT_TAKEN = auto()
     """The process has not started yet, or has ended."""
     LOST = auto()
-    """The process ended while it worked on it."""
+    """The process died while it worked on the request."""
     LATE = auto()
     NOT_SENT = auto()
     """It cannot be written as HTTP again, such as one without a host."""
@@ -80,7 +80,7 @@ class AnswerForwarding:
                 return
             if outcome in {Outcome.LOST, Outcome.LATE}:
                 # why not here: what ended those processes might end this one, which collects
-                scope.setdefault("state", {})[UNANSWERED] = _refusal(outcome)
+                scope.setdefault("state", {})[UNANSWERED] = _overloaded(outcome)
         await self.app(scope, receive, send)
         if scope["type"] == "lifespan":  # why: this request lasts as long as the server
             for connections in self._connections.values():
@@ -98,12 +98,12 @@ class AnswerForwarding:
     async def _ask(self, scope: Scope, send: Send) -> Outcome:
         """Ask the processes, the one with the fewest open requests first."""
         begun, dead = time.monotonic(), set[tuple[int, object]]()
-        while processes := self.answers.available():
+        while processes := self.answers.least_busy_first():
             for process in processes:
                 started = (id(process), process.ran_at)
                 if started in dead:  # why: it takes a while until the last one is gone
                     continue
-                outcome = await self._forward(process, scope, send)
+                outcome = await self._forward_to(process, scope, send)
                 if outcome is Outcome.LOST:
                     dead.add(started)
                 if outcome not in {Outcome.NOT_TAKEN, Outcome.LOST} or len(dead) == MAX_DEATHS:
@@ -113,7 +113,7 @@ class AnswerForwarding:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         return Outcome.LOST if dead else Outcome.NOT_TAKEN
 
-    async def _forward(self, process: AnswerProcess, scope: Scope, send: Send) -> Outcome:
+    async def _forward_to(self, process: AnswerProcess, scope: Scope, send: Send) -> Outcome:
         """Pass a request on and its answer back; nothing is sent where the process does not answer."""
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         url = httpcore.URL(scheme=b"http", host=b"answers", port=None, target=target)
@@ -139,8 +139,8 @@ class AnswerForwarding:
         except httpcore.LocalProtocolError:
             return Outcome.NOT_SENT
         except httpcore.TimeoutException:
-            LOG.warning("an answer took longer than %.0f s: its process is replaced", ANSWER_SECONDS)
-            process.replace()
+            LOG.warning("an answer took longer than %.0f s: its process is restarted", ANSWER_SECONDS)
+            process.restart()
             return Outcome.ANSWERED if is_begun else Outcome.LATE
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             LOG.warning("a process ended while it answered: %r", error)
@@ -159,7 +159,7 @@ def reads_last_run(scope: Scope) -> bool:
     return room in ROOMS and not any(name in BODY_HEADERS for name, _ in scope["headers"])
 
 
-def _refusal(outcome: Outcome) -> Overloaded:
+def _overloaded(outcome: Outcome) -> Overloaded:
     what = TOOK_TOO_LONG(minutes=int(ANSWER_SECONDS / 60)) if outcome is Outcome.LATE else ANSWER_LOST
     return Overloaded(what, where="server", todo=TRY_IN_A_MOMENT)
 

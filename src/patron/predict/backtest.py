@@ -75,6 +75,8 @@ class Backtest:
     baseline: str
     """The baseline that is best on the primary metric."""
     why: str
+    unproven_because: str = ""
+    """Why no past cutoff could be evaluated; empty where one was."""
     left_out: tuple[str, ...] = ()
     """Learners that could not be fitted at some origin, with the reason."""
     primary_metric: Mapping[str, float] = field(default_factory=dict)
@@ -263,6 +265,7 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
             champion=default.name,
             baseline=baseline,
             why=why,
+            unproven_because=cause,
             left_out=left_out,
         )
     kept = {key: one for key, one in evaluations.items() if key[0] in shown}

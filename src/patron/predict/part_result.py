@@ -11,8 +11,16 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import Target
 from patron.schema.tables import BACKTESTS
 from patron.storage.models.trainings import Training
+from patron.storage.runs.stage_view import StageView
 
 log = logging.getLogger(__name__)
+
+
+def unanswered(view: StageView, question: Target, error: NotEnoughData) -> str:
+    """The question with the reason why the run has no answer, as its summary keeps it; the log has it too."""
+    # why not a warning: a young shop has too little history for some questions, and the summary says so
+    log.info("run %s does not answer %s: %s", view.run.run_id, question.name, error.log_line)
+    return f"{question.name}: {error.what}"
 
 
 @dataclass(frozen=True)
@@ -24,11 +32,10 @@ class PartResult:
     trainings: tuple[Training, ...] = ()
 
 
-def part_result(question: Target, answer: Callable[[], CurrentModel]) -> PartResult:
+def part_result(view: StageView, question: Target, answer: Callable[[], CurrentModel]) -> PartResult:
     """What the champion of an answer was measured by, or the reason where it raises NotEnoughData."""
     try:
         champion = answer()
     except NotEnoughData as error:
-        log.warning("%s is not answered: %s", question.name, error.log_line)
-        return PartResult(unanswered=(f"{question.name}: {error.what}",))
+        return PartResult(unanswered=(unanswered(view, question, error),))
     return PartResult(champion.backtests, trainings=(champion.training,))

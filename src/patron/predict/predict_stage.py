@@ -1,6 +1,5 @@
 """The predict stage of a run: every question's champion trained and kept, or an earlier run's, used for everybody."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from patron.predict.background import in_background
 from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
+from patron.predict.part_result import unanswered
 from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
@@ -31,8 +31,6 @@ from patron.schema.tables import (
 )
 from patron.storage.models.trainings import Training
 from patron.storage.runs.stage_view import StageView
-
-log = logging.getLogger(__name__)
 
 INDEPENDENT_STEPS = (
     rank_products,
@@ -62,12 +60,12 @@ def run(view: StageView) -> Summary:
     # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
     # and sums do not depend on how many cores there are
     with threadpool_limits(limits=1, user_api="blas"), in_background(INDEPENDENT_STEPS, view) as results:
-        answers, unanswered = answer_questions(view)
+        answers, missing = answer_questions(view)
         if not answers:
             raise NotEnoughData(
-                "; ".join(unanswered), where=f"run {view.run.run_id}", todo="Import a longer history of orders."
+                "; ".join(missing), where=f"run {view.run.run_id}", todo="Import a longer history of orders."
             )
-        prospects, missing = answer_prospects(view)
+        prospects, missing_prospects = answer_prospects(view)
         answers += prospects
         scores = coherent_scores([one.scores for one in answers])
         rankings, responses, contracts, visits, categories, _ = (result.result() for result in results)
@@ -87,7 +85,7 @@ def run(view: StageView) -> Summary:
         view.write(name, pa.concat_tables(rows))
     trainings = (*(one.summary.training for one in answers), *(one for part in parts for one in part.trainings))
     view.write("trainings", training_rows(view.run.run_id, trainings))
-    reasons = (*unanswered, *missing, *(reason for part in parts for reason in part.unanswered))
+    reasons = (*missing, *missing_prospects, *(reason for part in parts for reason in part.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
 
 
@@ -105,7 +103,7 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
         raise NotEnoughData(
             "no customer with an order", where=f"run {view.run.run_id}", todo="Import orders known before it."
         )
-    answers, unanswered = [], []
+    answers, missing = [], []
     for question in QUESTIONS:
         if question.is_ranking or question is PROSPECTS:
             continue
@@ -114,9 +112,8 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
         except NotEnoughData as error:
             pin = view.pinned_models.get(question.name)
             also = f"; {pin.model_version}, to which it is pinned, does not score either" if pin else ""
-            unanswered.append(f"{question.name}: {error.what}{also}")
-            log.warning("%s is not answered: %s", question.name, error.log_line)
-    return answers, unanswered
+            missing.append(unanswered(view, question, error) + also)
+    return answers, missing
 
 
 def answer_prospects(view: StageView) -> tuple[list[Answer], list[str]]:
@@ -127,4 +124,4 @@ def answer_prospects(view: StageView) -> tuple[list[Answer], list[str]]:
     try:
         return [answer(view, PROSPECTS, features)], []
     except NotEnoughData as error:
-        return [], [f"{PROSPECTS.name}: {error.what}"]
+        return [], [unanswered(view, PROSPECTS, error)]

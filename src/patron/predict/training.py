@@ -49,7 +49,8 @@ def train_model(
     rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
     result = backtest(question, learners, origins, rng=rng)
     if history and not result.origins:
-        raise NotEnoughData(result.why, where=history, todo="Import or collect a longer history.")
+        what = f"no past cutoff could be evaluated, as {result.unproven_because}"
+        raise NotEnoughData(what, where=history, todo="Import or collect a longer history.")
     learner, fitted = fit_champion(result, known)
     return TrainedModel(
         learner, fitted, result=result, backtests=to_table(result, run_id=view.run.run_id, rng=rng), rows=known

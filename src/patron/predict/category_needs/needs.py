@@ -4,7 +4,6 @@ No forecast here contradicts those of the customer: a category is bought with at
 categories together cost at most what the customer is expected to pay.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +19,7 @@ from patron.predict.category_needs.pair_rows import FEATURE_VERSION, CategoryPai
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.origins import cutoff_origins
-from patron.predict.part_result import PartResult
+from patron.predict.part_result import PartResult, unanswered
 from patron.predict.retraining import CurrentModel, train_or_reuse
 from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
@@ -36,7 +35,6 @@ from patron.schema.numbers import float_column
 from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
 from patron.storage.runs.stage_view import StageView
 
-log = logging.getLogger(__name__)
 TABLES = ("order_lines", "orders")
 MAX_PAST_CUTOFFS = 9
 """Past cutoffs that are learned from and evaluated, 30 days apart."""
@@ -77,7 +75,7 @@ def build_category_needs(
         if CATEGORY_PURCHASE.name in models.by_question:
             needs, totals = score_categories(view, fitted.purchases, models, limits)
     except NotEnoughData as error:
-        models = Models(unanswered=[_reason(error)])
+        models = Models(unanswered=[unanswered(view, CATEGORY_PURCHASE, error)])
     view.write("category_needs", needs)
     view.write("category_forecasts", totals)
     used = models.by_question.values()
@@ -91,12 +89,7 @@ def fit_categories(view: StageView) -> FittedCategories:
     try:
         return FittedCategories(purchases, fit_models(view, purchases))
     except NotEnoughData as error:
-        return FittedCategories(purchases, Models(unanswered=[_reason(error)]))
-
-
-def _reason(error: NotEnoughData) -> str:
-    log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error.log_line)
-    return f"{CATEGORY_PURCHASE.name}: {error.what}"
+        return FittedCategories(purchases, Models(unanswered=[unanswered(view, CATEGORY_PURCHASE, error)]))
 
 
 def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:
@@ -121,8 +114,7 @@ def fit_models(view: StageView, purchases: Purchases) -> Models:
         try:
             models.by_question[question.name] = current_model(view, question, rows)
         except NotEnoughData as error:
-            models.unanswered.append(f"{question.name}: {error.what}")
-            log.warning("%s is not answered: %s", question.name, error.log_line)
+            models.unanswered.append(unanswered(view, question, error))
     return models
 
 

@@ -22,7 +22,7 @@ TABLES = ("contracts", "features", "orders")
 def build_contract_forecasts(view: StageView) -> PartResult:
     """Write `contract_forecasts`; a shop without contracts has none, and needs no reason."""
     if view.query("select count(*) as n from contracts")["n"][0].as_py():
-        result = part_result(CONTRACT_CHURN, lambda: _answer(view))
+        result = part_result(view, CONTRACT_CHURN, lambda: _answer(view))
         if not result.unanswered:
             return result
     else:

@@ -37,7 +37,7 @@ def build_response_forecasts(view: StageView) -> PartResult:
     """Write `response_forecasts`; a shop that sends no messages has none, and needs no reason."""
     types, result = read_message_types(view), PartResult()
     if types.num_rows:
-        result = part_result(MESSAGE_RESPONSE, lambda: _answer(view, types))
+        result = part_result(view, MESSAGE_RESPONSE, lambda: _answer(view, types))
     if not types.num_rows or result.unanswered:
         view.write("response_forecasts", RESPONSE_FORECASTS.empty())
     return result

@@ -27,7 +27,7 @@ FEATURE_VERSION = hashlib.sha256(" ".join(FEATURES).encode()).hexdigest()[:12]
 
 def build_session_conversion(view: StageView) -> PartResult:
     """Train and keep the model, or leave an earlier run's; a shop without events of visits has none."""
-    return part_result(SESSION_CONVERSION, lambda: _model(view)) if has_sessions(view) else PartResult()
+    return part_result(view, SESSION_CONVERSION, lambda: _model(view)) if has_sessions(view) else PartResult()
 
 
 def _model(view: StageView) -> CurrentModel:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.predict.purchase.coherent_probabilities import coherent_scores
+from patron.predict.purchase.coherent_probabilities import coherent_scores, drawn_below
 from patron.predict.purchase.next_order import days_until
 from patron.schema.tables import SCORES
 
@@ -50,18 +50,39 @@ def scores(question, **values):
     return pa.Table.from_pylist(rows, schema=SCORES.schema())
 
 
-def test_the_longer_horizon_stands_and_the_shorter_is_lowered_to_it():
+def test_the_longer_horizon_stands_and_the_shorter_is_drawn_below_it():
     tables = [
         scores("value", a=900.0),
-        scores("churn", a=0.4, b=0.9, c=0.0),
-        scores("purchase", b=0.3, a=0.5, c=1.0),
-        scores("purchase_7_days", a=0.6, b=0.05, c=0.2, d=0.7),
+        scores("churn", a=0.4, b=0.9, c=0.2),
+        scores("purchase", b=0.3, a=0.3, c=0.8),
+        scores("purchase_7_days", a=0.6, b=0.01, c=0.2, d=0.7),
         SCORES.empty(),
     ]
     found = coherent_scores(tables)
     values = [dict(zip(one["customer_id"].to_pylist(), one["value"].to_pylist(), strict=True)) for one in found]
-    assert values[:2] == [{"a": 900.0}, {"a": 0.4, "b": 0.9, "c": 0.0}]
-    assert values[2] == pytest.approx({"b": 0.1, "a": 0.5, "c": 1.0})
-    assert values[3] == pytest.approx({"a": 0.5, "b": 0.05, "c": 0.2, "d": 0.7}), "d is known to no longer horizon"
+    assert values[:2] == [{"a": 900.0}, {"a": 0.4, "b": 0.9, "c": 0.2}]
+    chances = [values[3], values[2], {who: 1 - value for who, value in values[1].items()}]
+    for who in "abc":
+        assert chances[0][who] < chances[1][who] < chances[2][who]
+    assert values[2]["a"] == pytest.approx(0.3, abs=0.003), "what contradicts nothing stays"
+    assert values[3]["d"] == 0.7, "d is known to no longer horizon"
     assert found[4].num_rows == 0
     assert [one.schema for one in found] == [table.schema for table in tables]
+
+
+CHANCES = st.floats(0.001, 0.999)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(CHANCES, CHANCES), min_size=2, max_size=20), CHANCES)
+def test_nobody_has_the_same_chance_for_two_horizons_and_the_order_of_customers_stays(pairs, of_all):
+    """Before, one in five had the same chance for 7 and for 30 days: the shorter was cut off at the longer."""
+    shorter, longer = np.array(pairs).T
+    drawn = drawn_below(shorter, longer)
+    assert np.all((drawn > 0) & (drawn < longer))
+    usual = shorter < longer / 3
+    assert np.allclose(drawn[usual], shorter[usual], rtol=0.01)
+    alike = drawn_below(shorter, np.full(len(shorter), of_all))
+    assert np.array_equal(np.argsort(alike, kind="stable"), np.argsort(shorter, kind="stable")) or np.all(
+        np.diff(alike[np.argsort(shorter)]) >= 0
+    )

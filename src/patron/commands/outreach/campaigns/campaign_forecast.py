@@ -102,6 +102,10 @@ class Assumptions:
             margin_share * selection.order_cents,
         )
 
+    def net(self, factor: float) -> Numbers:
+        """Incremental margin of the window that each customer is expected to bring, net of the costs in it, cents."""
+        return factor * self.gain - self.window_cost
+
     def response(self, factor: float) -> Numbers:
         """Probability of an order in the window of each customer who is written to."""
         return -np.expm1(-np.maximum(self.orders + factor * self.added, 0.0))
@@ -111,7 +115,7 @@ def forecast(about: Assumptions, factor: GainFactor, deviation: float, saving: f
     """The forecast of everybody who is written to."""
     treated = about.is_treated
     gain, cost = float(about.gain[treated].sum()), float(about.window_cost[treated].sum())
-    margin = factor.factor * gain - cost
+    margin = float(about.net(factor.factor)[treated].sum())
     of_cost = COST_ERROR * (cost - float(about.sending[treated].sum()))
     error = sqrt((factor.standard_error * gain) ** 2 + of_cost**2)
     counts = int(treated.sum()), int((~treated).sum())

@@ -61,7 +61,7 @@ REASONS_LEFT_OUT = {
 
 @dataclass(frozen=True)
 class OfferPlan:
-    """How many are written to with one offer, and what that is expected to cost and bring while it is valid; cents."""
+    """How many are written to with one offer, what it costs while valid, and its part of the forecast margin; cents."""
 
     offer: str
     """Id of the offer; empty for the message alone."""
@@ -154,7 +154,7 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     about = Assumptions.of(selected, ~is_holdout, np.maximum(days, 0.0), settings.margin_share)
     deviation, saving = margin_deviation(about, past_outcomes(draft.snapshot, audience, draft.campaign.window))
     expected = forecast(about, factor, deviation, saving)
-    net = factor.factor * selected.gain - selected.cost
+    net = about.net(factor.factor)
     names, response = audience["customer_id"].to_pylist(), about.response(factor.factor)
     rows = PlannedRows(
         names,

@@ -17,6 +17,7 @@ from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
 from patron.schema.events import EVENTS
+from patron.schema.insight.figures import FIGURES
 from patron.schema.sentences import Sentence, declared
 from patron.schema.table_definition import Table, sql_type
 from patron.schema.tables import TABLES
@@ -245,6 +246,20 @@ def sql_functions() -> str:
     return f"# SQL functions\n\n{NOTE}\n{text}\n{grid(('about', 'functions'), rows)}\n"
 
 
+def figures() -> str:
+    """Every figure that several pages show."""
+    head = ("figure", "unit", "what", "of whom", "of which time", "refunds", "tables")
+    rows = (
+        (f"`{one.code}`", one.unit, one.meaning, one.population, one.period, one.refunds, one.source) for one in FIGURES
+    )
+    text = (
+        "Each number that more than one page, answer or command shows. It is the same wherever it stands: pages mark it"
+        " as `<data data-figure>` with its exact value, and `tests/interfaces/test_figures_agree.py` compares. Money is"
+        " in cents there and in answers.\n"
+    )
+    return "\n".join(["# Figures\n", NOTE, text, grid(head, rows), ""])
+
+
 def picture() -> str:
     """The loop, drawn from what the stages declare."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -283,6 +298,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "policy": policy,
     "command-line": command_line,
     "loop": loop,
+    "figures": figures,
     "sql-functions": sql_functions,
 }
 

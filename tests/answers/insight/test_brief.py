@@ -7,12 +7,10 @@ import pytest
 
 from patron.answers.insight.brief import (
     MAX_LINES,
-    Exploration,
     brief,
     brief_of,
     changes,
     changes_by_value,
-    exploration,
     latest_forecasts,
     offer_earnings,
     open_questions,
@@ -127,8 +125,9 @@ def test_offers_that_were_never_sent_cost_nothing(this_run):
 def test_exploration_costs_what_randomising_gives_up(view_of):
     rows = [("none", "exploring", {"exploration_cost_cents": 7.0}), (OFFER, "exploring", {})]
     rows += [(OFFER, "best_net_value", {"exploration_cost_cents": 3.0})]
-    assert exploration(decision_summary(view_of(*rows))) == Exploration(2, 10.0)
-    assert exploration(decision_summary(view_of(*rows[2:]))) is None
+    found = decision_summary(view_of(*rows)).exploration
+    assert (found.customer_count, found.offer_count, found.given_up_cents) == (2, 1, 10.0)
+    assert decision_summary(view_of(*rows[2:])).exploration is None
 
 
 def test_offers_that_are_not_sent_are_the_first_thing_to_send(view_of):

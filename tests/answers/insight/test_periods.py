@@ -57,7 +57,7 @@ def test_known_and_new_customers_make_up_the_revenue_of_the_period(made_shop):
     by_code = {figure.code: figure for figure in shown.figures}
     assert by_code["revenue"].value == by_code["revenue_known"].value + by_code["revenue_new"].value
     assert by_code["revenue"].previous == windows_between(view, [shown.compared.ends_at, shown.compared.starts_at])[0].paid_cents  # fmt: skip  # noqa: E501
-    assert by_code["expected_value"].basis == "same_customers"
+    assert by_code["expected_value"].basis == "customers_then"
     assert by_code["at_risk"].previous is not None
     assert shown.course.is_last_cut_off
     assert len(shown.course.compared) == len(shown.course.windows)

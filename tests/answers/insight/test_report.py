@@ -7,7 +7,7 @@ import pytest
 
 from patron.answers.customers.customer_list import CustomerQuery, find_customers
 from patron.answers.customers.customer_profile import customer_card
-from patron.answers.customers.watch_list import watch_list
+from patron.answers.customers.watch_list import watch_list, watch_list_total
 from patron.answers.data.data_quality import data_quality
 from patron.answers.insight.overview import overview, overview_of
 from patron.answers.insight.report import Coverage, coverage, report
@@ -49,6 +49,7 @@ def test_the_overview_says_what_each_answer_says(made_shop, last):
     assert found.personas == personas(last)
     assert found.value == value_spread(last)
     assert found.watch_list == watch_list(last)
+    assert found.watch_list_total == watch_list_total(last)
     assert found.decisions == decision_summary(last)
     assert found.effects == effects(last)
     assert set(found.offer_names) == {offer.id for offer in last.policy.offers if offer.name}

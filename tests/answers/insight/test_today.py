@@ -66,11 +66,11 @@ def test_lines_of_a_run_are_ranked_by_money_and_restricted_by_rights(made_shop):
     shown = today(made_shop, user(Role.ANALYST), of_run, now=NOW).items
     values = [one.value_cents or 0 for one in shown if not one.is_first]
     assert values == sorted(values, reverse=True)
-    assert {"at_risk", "offers", "run_stale"} <= {one.kind for one in shown}
+    assert {"watch_list", "offers", "run_stale"} <= {one.kind for one in shown}
     agent = today(made_shop, user(Role.SERVICE_AGENT), of_run, now=NOW).items
-    assert {one.kind for one in agent} == {"at_risk"}
-    (at_risk,) = (one for one in agent if one.kind == "at_risk")
-    assert at_risk.count == watch_list_history(last_run(made_shop))[0].customer_count, "as the watch list counts"
+    assert {one.kind for one in agent} == {"watch_list"}
+    (watched,) = (one for one in agent if one.kind == "watch_list")
+    assert watched.count == watch_list_history(last_run(made_shop))[0].customer_count, "as the watch list counts"
 
 
 def test_the_set_up_is_listed_until_it_is_done_or_dismissed(shop):

@@ -251,7 +251,7 @@ def test_what_counts_everybody_and_their_money_is_no_line_or_page_of_a_team(team
     assert "your team sees only some of them" in answer.text
     assert 'href="/brief"' in admin.get("/").text
     assert all('href="/brief"' not in team.get(path).text for path in ("/", "/overview"))
-    of_all = {"at_risk", "risk_rose", "offers"}
+    of_all = {"watch_list", "risk_rose", "offers"}
     kinds = [{item["kind"] for item in client.get("/api/today").json()["items"]} for client in (admin, team)]
     assert kinds[0] & of_all
     assert kinds[1] & of_all == set()

@@ -1,12 +1,12 @@
 """What an address says of the customer list: filters, sorting, columns and page, the same for its page and its twin."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from patron.answers.customers.customer_list import PAGE_SIZE, CustomerQuery, Direction, Period, Range, Sort
 from patron.schema.list_pages import MAX_LIMIT, MAX_PAGE, CursorText
@@ -42,7 +42,12 @@ Name = Annotated[str, Field(max_length=200)]
 Money = Annotated[float | None, Field(ge=-MAX_MONEY, le=MAX_MONEY, description="In units of the shop's currency.")]
 Percent = Annotated[float | None, Field(ge=0, le=100, description="Percent, 0 to 100.")]
 Orders = Annotated[int | None, Field(ge=0, le=MAX_ORDERS)]
-Day = Annotated[date | None, Field(ge=FIRST_DAY, le=LAST_DAY, description="Day in the shop's time zone, included.")]
+Day = Annotated[
+    Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+    | Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
+    | None,
+    Field(description="Day in the shop's time zone, included; or a time: from it on, or until before it."),
+]
 
 
 class CustomerFilters(BaseModel):
@@ -171,7 +176,11 @@ def _share(percent: float | None) -> float | None:
 
 
 def _period(first: date | None, last: date | None, time_zone: str) -> Period:
-    zone = ZoneInfo(time_zone)
-    start = None if first is None else datetime.combine(first, time.min, zone)
-    end = None if last is None else datetime.combine(last + timedelta(days=1), time.min, zone)
-    return Period(start, end)
+    return Period(_begin_of(first, time_zone, 0), _begin_of(last, time_zone, 1))
+
+
+def _begin_of(day: date | None, time_zone: str, days_later: int) -> datetime | None:
+    """Midnight of a day, or of one later; a time as it is."""
+    if day is None or isinstance(day, datetime):
+        return day
+    return datetime.combine(day + timedelta(days=days_later), time.min, ZoneInfo(time_zone))

@@ -1,4 +1,8 @@
-"""Customers at risk of leaving, why, and what the shop stands to lose."""
+"""The watch list: customers at risk of leaving who have spend to lose, why, and what the shop stands to lose.
+
+Who is on it is said once, in WATCHED: the stage is `at_risk`, and the run knows a value at risk, which takes a churn
+forecast and spend in the last 180 days. Snoozing hides somebody from the work of the day, not from the count.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +15,7 @@ from patron.answers.models.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.models.score_reasons import mean_by_recency, score_reasons
 from patron.schema.table_definition import TEXT
 from patron.storage.customers.customer_tables import SNOOZES
-from patron.storage.engine import exact_sum, sql_list
+from patron.storage.engine import exact_sum, literal, sql_list
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Shop, Snapshot
@@ -20,6 +24,8 @@ from patron.storage.store.store_metadata import in_utc
 
 HISTORY_RUNS = 8
 """Runs in the history of the list."""
+WATCHED = "s.lifecycle_stage = 'at_risk'"
+"""Condition on a row of `value_at_risk` joined with its `segments` s: the customer is on the list."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,15 @@ class CustomerAtRisk:
 
 
 @dataclass(frozen=True)
+class WatchListTotal:
+    """How many are on the list of a run, and their value at risk together."""
+
+    customer_count: int
+    value_at_risk_cents: float | None
+    """None where nobody is on it."""
+
+
+@dataclass(frozen=True)
 class WatchListRun:
     """The watch list of one run, and how it differs from that of the run before."""
 
@@ -55,13 +70,23 @@ class WatchListRun:
 
 
 def watch_list(view: Snapshot, *, limit: int = 12, only: pa.Table | None = None) -> tuple[CustomerAtRisk, ...]:
-    """Customers in the stage at_risk who paid in the last 180 days, the most value at risk first.
+    """The first customers of the list, the most value at risk first.
 
     `only` lists those of these customers (a table with customer_id).
     """
     is_visible = "" if only is None else " and v.customer_id in (select customer_id from visible)"
     visible = {} if only is None else {"visible": only}
-    return _watched(view, f"s.lifecycle_stage = 'at_risk'{is_visible} order by {ORDER} limit {int(limit)}", **visible)
+    return _watched(view, f"{WATCHED}{is_visible} order by {ORDER} limit {int(limit)}", **visible)
+
+
+def watch_list_total(view: Snapshot) -> WatchListTotal:
+    """Everybody on the list of a run."""
+    run_id = literal(view.run.run_id)
+    sql = f"""
+select count(*) as customer_count, {exact_sum("v.value_at_risk_cents")} as value_at_risk_cents from value_at_risk v
+join segments s on s.customer_id = v.customer_id and s.run_id = {run_id}
+where v.run_id = {run_id} and {WATCHED}"""
+    return WatchListTotal(**records(view.query(sql))[0])
 
 
 def watched_customers(view: Snapshot, customer_ids: Sequence[str]) -> tuple[CustomerAtRisk, ...]:
@@ -110,7 +135,7 @@ listed as (
   from value_at_risk v
   join segments s on s.customer_id = v.customer_id and s.run_id = v.run_id
   join numbered n on n.run_id = v.run_id
-  where v.run_id in {sql_list(run["run_id"] for run in runs)} and s.lifecycle_stage = 'at_risk'
+  where v.run_id in {sql_list(run["run_id"] for run in runs)} and {WATCHED}
 ),
 paired as (
   select l.place, l.value_at_risk_cents, case when b.customer_id is null then 1 end as entered

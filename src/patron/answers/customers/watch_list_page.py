@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from patron.answers.customers.customer_list import CustomerQuery, match_customers
@@ -19,7 +20,7 @@ from patron.storage.runs.last_run import last_run
 
 PAGE_SIZE = 25
 Owner = Annotated[str, Field(max_length=64, description="User id, or nobody.")]
-Show = Literal["watched", "snoozed"]
+Show = Literal["watched", "snoozed", "all"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class WatchListPage:
     owner: str
     """User id, `nobody`, or empty for all."""
     show: str
-    """watched, or snoozed for those who are kept off it."""
+    """watched, snoozed for those who are kept off it, or all, which the count of a run means."""
     page: int
     page_count: int
     total_count: int
     value_at_risk_cents: float | None
     """Of everybody listed, on all pages."""
+    all_count: int
+    """On the list, snoozed or not."""
     snoozed_count: int
     outcomes: dict[str, int]
     """Tasks by what became of them; '' are open ones."""
@@ -74,7 +77,7 @@ def show_watch_list(
     matching = match_customers(shop, query, index=index, among=access.among)
     snoozed = snoozed_customers(shop, now=context.now)
     is_snoozed = index.mask(index.positions(snoozed))
-    chosen = is_snoozed if show == "snoozed" else ~is_snoozed
+    chosen = {"watched": ~is_snoozed, "snoozed": is_snoozed, "all": np.ones(len(index), bool)}[show]
     listed = replace(matching, mask=matching.mask & chosen, positions=matching.positions[chosen[matching.positions]])
     count = len(listed.positions)
     page_count = max(1, -(-count // page_size))
@@ -100,6 +103,7 @@ def show_watch_list(
         page_count=page_count,
         total_count=count,
         value_at_risk_cents=index.total("value_at_risk_cents", listed.mask),
+        all_count=len(matching.positions),
         snoozed_count=int((matching.mask & is_snoozed).sum()),
         outcomes=task_outcomes(shop, among=context.visible),
         rows=tuple(

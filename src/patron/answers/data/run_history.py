@@ -8,16 +8,19 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
+from patron.answers.customers.watch_list import watch_list_total
+from patron.answers.insight.revenue import expected_cents
 from patron.answers.models.models import backtests, primary_metrics
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.errors import NotFound
+from patron.schema.insight.figures import FIGURE_BY_CODE
 from patron.schema.list_pages import Cursor, CursorText, Limit, microseconds_of, time_of
 from patron.schema.models.questions import PROSPECTS
 from patron.schema.sentences import Sentence
 from patron.schema.tables import LIFECYCLE_STAGES
 from patron.storage.engine import exact_sum, literal, timestamp
-from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
+from patron.storage.models.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.models.model_decisions import utc
 from patron.storage.runs.jobs import PREVIEW, RUN, Job, RunSchedule, job_of, newest_jobs, next_time, run_schedule
 from patron.storage.runs.last_run import records
@@ -164,18 +167,6 @@ class RunComparison:
     settings: tuple[ChangedSetting, ...]
 
 
-UNITS_OF_TOTALS = {
-    "customers": "count",
-    "expected": "money",
-    "prospects": "money",
-    "at_risk": "count",
-    "value_at_risk": "money",
-    "offers": "count",
-    "offer_cost": "money",
-    "offer_net": "money",
-}
-
-
 def run_history(shop: Shop, *, before: datetime | None = None, limit: int = PAGE_SIZE) -> RunPage:
     """Completed runs, the latest cutoff first; none before any run."""
     chosen = sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(limit + 1)
@@ -269,8 +260,8 @@ def comparison(before: RunFacts, now: RunFacts, settings: tuple[ChangedSetting, 
 
 
 def _differences(before: RunFacts, now: RunFacts) -> Iterator[Difference]:
-    for code, unit in UNITS_OF_TOTALS.items():
-        yield Difference("total", code, unit, before.totals.get(code), now.totals.get(code))
+    for code, value in now.totals.items():
+        yield Difference("total", code, FIGURE_BY_CODE[code].unit, before.totals.get(code), value)
     for group in ("stages", "segments", "actions"):
         olds, news = getattr(before, group), getattr(now, group)
         names = (
@@ -297,12 +288,14 @@ select action as name, count(*) as n, cast(coalesce(sum(cost_cents), 0) as doubl
 from decisions where {of_run} group by action"""
     decided = {row["name"]: row for row in records(view.query(sql))}
     offers = [row for name, row in decided.items() if name != "none"]
+    watched = watch_list_total(view)
     totals = {
         "customers": float(sum(stages.values())),
-        "expected": _sum(view, f"{scores_sql(view, 'value')} s", "value"),
-        "prospects": _sum(view, f"(select * from scores where question = '{PROSPECTS.name}') s", "value"),
+        "expected_value": expected_cents(view),
+        "prospects_value": _sum(view, f"(select * from scores where question = '{PROSPECTS.name}') s", "value"),
         "at_risk": float(stages.get("at_risk", 0)),
-        "value_at_risk": value_at_risk_cents(view),
+        "watch_list": float(watched.customer_count),
+        "value_at_risk": watched.value_at_risk_cents,
         "offers": float(sum(row["n"] for row in offers)),
         "offer_cost": sum(row["cost_cents"] for row in offers),
         "offer_net": sum(row["net_cents"] for row in offers),
@@ -320,16 +313,6 @@ group by segment"""
         _counts(view, members),
         {name: row["n"] for name, row in decided.items()},
     )
-
-
-def value_at_risk_cents(view: Snapshot) -> float | None:
-    """What customers in the stage at_risk usually spend in 90 days times their churn probability; None without any."""
-    run_id = literal(view.run.run_id)
-    sql = f"""
-select {exact_sum("v.value_at_risk_cents")} as total from value_at_risk v
-join segments s on s.customer_id = v.customer_id and s.run_id = {run_id}
-where v.run_id = {run_id} and s.lifecycle_stage = 'at_risk'"""
-    return records(view.query(sql))[0]["total"]
 
 
 def _sum(view: Snapshot, rows: str, column: str) -> float | None:

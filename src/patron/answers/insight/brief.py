@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.answers.customers.watch_list import watch_list
+from patron.answers.customers.watch_list import watch_list_total
 from patron.answers.models.forecast_ledger import ForecastEntry, forecast_ledger_of
 from patron.answers.models.model_alarms import model_alarms
-from patron.answers.offers.offer_results import DecisionSummary, Effect, decision_summary, effects
+from patron.answers.offers.offer_results import DecisionSummary, Effect, Exploration, decision_summary, effects
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.models.questions import CHURN, VALUE
@@ -26,6 +26,8 @@ TOP_DECILE = 10
 EXCLUDED = frozenset({"no_consent", "holdout", "cap_reached", "not_eligible", "ordinary_offer"})
 """Reasons of customers for whom no offer was weighed."""
 DECISIONS_PAGE = "/overview?view=decisions"
+WATCH_LIST = "/watch-list?show=all"
+"""Page with everybody on the watch list, whom a count of it names."""
 MAX_LINES = 3
 """Lines of each part, so that the brief fits on a page."""
 
@@ -45,16 +47,6 @@ class OfferEarnings:
     """Whether no offer was really sent, so that the true effect is 0 and there were no costs."""
     decided_from: datetime
     decided_until: datetime
-
-
-@dataclass(frozen=True)
-class Exploration:
-    """What the run does to learn what offers cause."""
-
-    customer_count: int
-    """Customers who got another action than the best."""
-    cost_cents: float
-    """Net value that randomising is expected to give up."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +132,7 @@ def brief_of(view: Snapshot) -> Brief:
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         earnings=offer_earnings(measured),
-        exploration=exploration(decided),
+        exploration=None if decided.withdrawal else decided.exploration,
         changes=tuple(changes_by_value(changes(view, decided, measured)))[:MAX_LINES],
         open_questions=tuple(open_questions(view, measured)),
         wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MAX_LINES],
@@ -164,12 +156,6 @@ def offer_earnings(measured: tuple[Effect, ...]) -> OfferEarnings | None:
         decided_from=whole.decided_from,
         decided_until=whole.decided_until,
     )
-
-
-def exploration(decided: DecisionSummary) -> Exploration | None:
-    """Customers whom the run randomised, and what that is expected to cost; None without any, or once withdrawn."""
-    count = sum(row.customer_count for row in decided.reasons if row.reason == "exploring")
-    return Exploration(count, decided.exploration_cost_cents) if count and decided.withdrawal is None else None
 
 
 def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ...]) -> Iterator[Change]:
@@ -207,10 +193,9 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
                 link=f"{DECISIONS_PAGE}#effects",
                 offer=one.offer,
             )
-    at_risk = watch_list(view)
-    if at_risk:
-        at_stake = sum(row.value_at_risk_cents for row in at_risk)
-        yield Change("watch_list", len(at_risk), None, at_stake, is_assumed=False, link=f"{DECISIONS_PAGE}#watch_list")
+    watched = watch_list_total(view)
+    if at_stake := watched.value_at_risk_cents:
+        yield Change("watch_list", watched.customer_count, None, at_stake, is_assumed=False, link=WATCH_LIST)
 
 
 def _cost(one: Effect, contact_cents: float) -> float:

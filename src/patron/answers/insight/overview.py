@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patron.answers.customers.category_needs import CategoryForecast, category_forecasts
-from patron.answers.customers.watch_list import CustomerAtRisk, watch_list
+from patron.answers.customers.watch_list import CustomerAtRisk, WatchListTotal, watch_list, watch_list_total
 from patron.answers.data.later_refunds import later_refunds
 from patron.answers.insight.revenue import KeyFigure, Window, key_figures, windows
 from patron.answers.offers.offer_results import (
@@ -52,6 +52,8 @@ class Overview:
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[CustomerAtRisk, ...]
+    """The first of it, the most value at risk first."""
+    watch_list_total: WatchListTotal
     decisions: DecisionSummary
     effects: tuple[Effect, ...]
     offer_names: dict[str, str]
@@ -69,6 +71,7 @@ def show_overview(cache: AnswerCache, *, visible: VisibleCustomers | None = None
     facts = cache.cached("overview", lambda: overview(cache.shop))
     if visible is None:
         return facts
+    # why not the total: figures are of the whole shop for every reader, lists of the customers whom they see
     name = ("watch list", visible)
     listed = cache.cached_per_customer(name, lambda: watch_list(last_run(cache.shop), only=visible.rows))
     return replace(facts, watch_list=listed)
@@ -96,6 +99,7 @@ def overview_of(view: Snapshot) -> Overview:
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),
+        watch_list_total=watch_list_total(view),
         decisions=decision_summary(view),
         effects=effects(view),
         later_refunds=later_refunds(view),

@@ -1,18 +1,18 @@
 """Key figures of a period that the reader chose, next to those of another one; each names the people behind it.
 
 What customers who had ordered before brought, and what new ones did, are figures of their own: the forecast of
-customers is compared with what the same customers brought, that of prospects with what those of then brought.
+customers is compared with what those of 90 days ago brought since, that of prospects with what those of then brought.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from patron.answers.data.run_history import value_at_risk_cents
+from patron.answers.customers.watch_list import watch_list_total
 from patron.answers.insight.overview import Overview, show_overview
 from patron.answers.insight.periods import (
     Compare,
@@ -26,8 +26,12 @@ from patron.answers.insight.periods import (
 )
 from patron.answers.insight.revenue import (
     DAYS_COMPARED,
+    OF_SHOP,
+    WINDOW_FIGURES,
     Window,
+    brought_since,
     earlier_run_id,
+    expected_cents,
     first_order_at,
     window_edges,
     windows_between,
@@ -37,7 +41,6 @@ from patron.govern.access.visible_customers import VisibleCustomers
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.models.questions import PROSPECTS
 from patron.storage.engine import exact_sum, literal, timestamp
-from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.runs.runs import Run
@@ -64,7 +67,7 @@ class PeriodFigure:
     not_compared: str | None = None
     """Why there is no `previous`: one of REASONS_NOT_COMPARED; None where there is, or nothing is compared."""
     basis: str = "period"
-    """What `previous` is: the same of the other period; same_customers, prospects_then or earlier_run."""
+    """What `previous` is: the same of the other period; customers_then, prospects_then or earlier_run."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the customer list that name the people behind it; empty where the list has no such filter."""
     is_more_better: bool = True
@@ -120,10 +123,11 @@ def period_figures(view: Snapshot, query: PeriodQuery) -> PeriodFigures:
     first_at = first_order_at(view)
     is_known = compared is not None and first_at is not None and compared.starts_at + SLACK >= first_at
     before = compared if is_known else None
+    sums = _Sums.of(view, span, before)
     figures = (
-        *_shop_figures(view, span, before, query),
-        *_customer_figures(view, span, before, query),
-        *_new_customer_figures(view, span, before, query),
+        *_shop_figures(view, sums, query),
+        *_customer_figures(view, sums, query),
+        *_new_customer_figures(view, sums, query),
     )
     return PeriodFigures(
         query, span, compared, figures, _course(view, span, before, zone), _months(first_at, view, zone)
@@ -150,160 +154,96 @@ def show_period(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     return PeriodOverview(show_overview(cache, visible=visible), period_at_last_run(cache, parse_period_query(named)))
 
 
-def _days(span: Span, view: Snapshot) -> tuple[str, str]:
-    """First and last day of a span by the shop's calendar."""
-    zone = ZoneInfo(view.settings.shop.time_zone)
-    last = span.ends_at.astimezone(zone) - timedelta(microseconds=1)
-    return f"{span.starts_at.astimezone(zone):%Y-%m-%d}", f"{last:%Y-%m-%d}"
+def _within(column: str, start: datetime | None, end: datetime | None, view: Snapshot) -> dict[str, str]:
+    """Parameters of the customer list for a time from a start until before an end: days where they are midnights."""
+    zone, parameters = ZoneInfo(view.settings.shop.time_zone), dict[str, str]()
+    for name, at, days in (("from", start, 0), ("to", end, 1)):
+        if at is not None:
+            local = at.astimezone(zone)
+            day = f"{local.date() - timedelta(days=days)}"
+            parameters[f"{column}_{name}"] = day if local.time() == time.min else at.astimezone(UTC).isoformat()
+    return parameters
 
 
-def _reason_without_comparison(before: Span | None, previous: float | None, query: PeriodQuery) -> str | None:
-    if query.compare == "none":
-        return None
-    return "before_first_order" if before is None else "nothing_then" if not previous else None
+@dataclass(frozen=True)
+class _Sums:
+    """What the period and the other one come to; the other one is None where there is nothing to compare with."""
+
+    span: Span
+    now: Window
+    then: Window | None
+
+    @classmethod
+    def of(cls, view: Snapshot, span: Span, before: Span | None) -> Self:
+        return cls(span, _window_of(view, span), _window_of(view, before) if before else None)
+
+    def figure(self, code: str, group: str, query: PeriodQuery, filters: Mapping[str, str]) -> PeriodFigure:
+        """One of WINDOW_FIGURES, with the parameters of the list of its people."""
+        unit, of = WINDOW_FIGURES[code]
+        previous = of(self.then) if self.then else None
+        reason = None
+        if query.compare != "none":
+            reason = "before_first_order" if self.then is None else "nothing_then" if not previous else None
+        return PeriodFigure(code, unit, group, of(self.now), previous or None, reason, filters=filters)
 
 
-def _shop_figures(view: Snapshot, span: Span, before: Span | None, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
-    now = windows_between(view, [span.ends_at, span.starts_at])[0]
-    then = windows_between(view, [before.ends_at, before.starts_at])[0] if before else None
-    first, _ = _days(span, view)
+def _window_of(view: Snapshot, span: Span) -> Window:
+    return windows_between(view, [span.ends_at, span.starts_at])[0]
+
+
+def _shop_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
     # why: who ordered last in the period ordered in it, and nobody else, where it goes on until the run
-    buyers = {"last_order_from": first} if span.ends_at == view.run.as_of else {}
-    return tuple(
-        PeriodFigure(
-            code,
-            unit,
-            "shop",
-            value,
-            previous or None,
-            _reason_without_comparison(before, previous, query),
-            filters=buyers,
-        )
-        for code, unit in (
-            ("revenue", "money"),
-            ("buyers", "count"),
-            ("order_value", "money"),
-            ("repeat_share", "share"),
-        )
-        for value, previous in [(_of_window(now, code), _of_window(then, code))]
-    )
+    reaches_run = sums.span.ends_at == view.run.as_of
+    buyers = _within("last_order", sums.span.starts_at, None, view) if reaches_run else {}
+    return tuple(sums.figure(code, "shop", query, buyers) for code in OF_SHOP)
 
 
-def _of_window(window: Window | None, code: str) -> float | None:
-    if window is None:
-        return None
-    if code == "revenue":
-        return float(window.paid_cents)
-    if code == "buyers":
-        return float(window.customer_count)
-    above, below = (
-        (window.paid_cents, window.order_count)
-        if code == "order_value"
-        else (window.repeat_count, window.customer_count)
-    )
-    return above / below if below else None
-
-
-def _paid_by(view: Snapshot, span: Span | None) -> Mapping[str, float]:
-    """What customers with an order before a span paid in it (known, cents), new ones (new), and how many these are."""
-    if span is None:
-        return {}
-    start = timestamp(span.starts_at)
-    sql = f"""
-select case when c.first_order_at < {start} then 'known' else 'new' end as who,
-  cast(sum(l.paid_cents) as double) as paid,
-  cast(count(distinct case when c.first_order_at >= {start} then l.customer_id end) as double) as new_count
-from order_lines l join customers c on c.customer_id = l.customer_id
-where l.is_identified and l.ordered_at >= {start} and l.ordered_at < {timestamp(span.ends_at)} group by 1"""
-    rows = {row["who"]: row for row in records(view.query(sql))}
-    paid = {who: row["paid"] for who, row in rows.items()}
-    return {
-        "known": paid.get("known", 0.0),
-        "new": paid.get("new", 0.0),
-        "count": rows.get("new", {}).get("new_count", 0.0),
-    }
-
-
-def _customer_figures(view: Snapshot, span: Span, before: Span | None, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
-    now, then = _paid_by(view, span), _paid_by(view, before)
-    first, _ = _days(span, view)
-    earlier = _earlier_view(view, span, query)
-    paid = PeriodFigure(
-        "revenue_known",
-        "money",
-        "customers",
-        now.get("known"),
-        then.get("known") or None,
-        _reason_without_comparison(before, then.get("known"), query),
-        filters={"last_order_from": first, "first_order_to": _day_before(first)}
-        if span.ends_at == view.run.as_of
-        else {},
-    )
-    counts = (_at_risk_count(view), _at_risk_count(earlier) if earlier else None)
-    at_stake = (value_at_risk_cents(view) if counts[0] else 0.0, value_at_risk_cents(earlier) if earlier else None)
+def _customer_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
+    start, known = sums.span.starts_at, dict[str, str]()
+    if sums.span.ends_at == view.run.as_of:
+        known = _within("last_order", start, None, view) | _within("first_order", None, start, view)
+    earlier = _earlier_view(view, sums.span, query)
+    at_risk = (_at_risk_count(view), _at_risk_count(earlier) if earlier else None)
+    at_stake = (_at_stake(view) or 0.0, _at_stake(earlier) if earlier else None)
     return (
-        paid,
+        sums.figure("revenue_known", "customers", query, known),
         _expected_revenue(view, query),
-        *(
-            PeriodFigure(
-                code,
-                unit,
-                "customers",
-                value,
-                previous,
-                None
-                if query.compare == "none"
-                else "no_run"
-                if earlier is None
-                else "nothing_then"
-                if not previous
-                else None,
-                "earlier_run",
-                {"lifecycle_stage": "at_risk"},
-                is_more_better=False,
-            )
-            for code, unit, (value, previous) in (("at_risk", "count", counts), ("value_at_risk", "money", at_stake))
-        ),
+        _of_runs("at_risk", "count", at_risk, earlier, query, {"lifecycle_stage": "at_risk"}),
+        _of_runs("value_at_risk", "money", at_stake, earlier, query, {"at_risk": "1", "sort": "value_at_risk"}),
     )
+
+
+def _of_runs(
+    code: str,
+    unit: str,
+    values: tuple[float, float | None],
+    earlier: Snapshot | None,
+    query: PeriodQuery,
+    filters: Mapping[str, str],
+) -> PeriodFigure:
+    """A figure of this run, next to that of an earlier one; less is better."""
+    value, previous = values
+    reason = None
+    if query.compare != "none":
+        reason = "no_run" if earlier is None else "nothing_then" if not previous else None
+    return PeriodFigure(code, unit, "customers", value, previous, reason, "earlier_run", filters, is_more_better=False)
 
 
 def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
-    """What customers are expected to bring in 90 days, next to what the same ones brought in the last 90."""
-    of_run = f"{scores_sql(view, 'value')} v where v.run_id = {literal(view.run.run_id)}"
-    value = records(view.query(f"select {exact_sum('value')} as total from {of_run}"))[0]["total"]
-    start = timestamp(window_edges(view, DAYS_COMPARED, 1)[1])
-    sql = f"""
-select cast(coalesce(sum(l.paid_cents), 0) as double) as paid from order_lines l
-where l.ordered_at >= {start} and l.customer_id in (select v.customer_id from {of_run})"""
+    """What customers are expected to bring in 90 days, next to what those of 90 days ago have brought since."""
+    value = expected_cents(view)
     is_compared = query.compare != "none" and value is not None
-    paid = records(view.query(sql))[0]["paid"] if is_compared else None
-    reason = "no_forecast" if value is None else "nothing_then" if is_compared and not paid else None
+    brought = brought_since(view) if is_compared else None
+    reason = "no_forecast" if value is None else "nothing_then" if is_compared and not brought else None
     return PeriodFigure(
-        "expected_value", "money", "customers", value, paid or None, reason, "same_customers", {"sort": "value"}
+        "expected_value", "money", "customers", value, brought or None, reason, "customers_then", {"sort": "value"}
     )
 
 
-def _new_customer_figures(
-    view: Snapshot, span: Span, before: Span | None, query: PeriodQuery
-) -> tuple[PeriodFigure, ...]:
-    now, then = _paid_by(view, span), _paid_by(view, before)
-    first, last = _days(span, view)
-    filters = {"first_order_from": first, "first_order_to": last}
-    return (
-        *(
-            PeriodFigure(
-                code,
-                unit,
-                "new_customers",
-                now.get(name),
-                then.get(name) or None,
-                _reason_without_comparison(before, then.get(name), query),
-                filters=filters,
-            )
-            for code, unit, name in (("revenue_new", "money", "new"), ("new_customers", "count", "count"))
-        ),
-        _expected_of_prospects(view, query),
-    )
+def _new_customer_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
+    filters = _within("first_order", sums.span.starts_at, sums.span.ends_at, view)
+    won = (sums.figure(code, "new_customers", query, filters) for code in ("revenue_new", "new_customers"))
+    return (*won, _expected_of_prospects(view, query))
 
 
 def _expected_of_prospects(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
@@ -329,6 +269,10 @@ where c.is_identified and c.first_event_at >= {timestamp(earliest)} and c.first_
     )
 
 
+def _at_stake(view: Snapshot) -> float | None:
+    return watch_list_total(view).value_at_risk_cents
+
+
 def _at_risk_count(view: Snapshot) -> float:
     sql = f"""
 select cast(count(*) as double) as n from segments
@@ -344,10 +288,6 @@ def _earlier_view(view: Snapshot, span: Span, query: PeriodQuery) -> Snapshot | 
     at = add_months(view.run.as_of.astimezone(zone), -12) if query.compare == "year" else span.starts_at
     run_id = earlier_run_id(view, at.astimezone(UTC))
     return Snapshot(view.shop, Run(run_id, at, 0), {}) if run_id else None
-
-
-def _day_before(day: str) -> str:
-    return f"{date.fromisoformat(day) - timedelta(days=1)}"
 
 
 def _course(view: Snapshot, span: Span, before: Span | None, zone: ZoneInfo) -> Course:

@@ -22,7 +22,7 @@ READY_QUESTIONS = (
     ReadyQuestion(
         "revenue_by_month",
         """
-select date_trunc('month', occurred_at at time zone $zone) as month, sum(paid_cents) as paid_cents
+select date_trunc('month', ordered_at at time zone $zone) as month, sum(paid_cents) as paid_cents
 from order_lines
 group by 1
 order by 1""",
@@ -31,7 +31,7 @@ order by 1""",
     ReadyQuestion(
         "revenue_by_channel",
         """
-select date_trunc('month', occurred_at at time zone $zone) as month, channel, sum(paid_cents) as paid_cents
+select date_trunc('month', ordered_at at time zone $zone) as month, channel, sum(paid_cents) as paid_cents
 from order_lines
 group by 1, 2
 order by 1, 3 desc""",
@@ -103,7 +103,7 @@ limit 25""",
     ReadyQuestion(
         "orders_by_weekday",
         """
-select local_weekday, count(*) as order_count, sum(paid_cents) as paid_cents
+select local_weekday, count(*) as order_count
 from orders
 group by 1
 order by 1""",
@@ -130,9 +130,15 @@ order by 1""",
     ReadyQuestion(
         "order_value_by_month",
         """
-select date_trunc('month', occurred_at at time zone $zone) as month, avg(paid_cents) as mean_order_cents,
-  median(paid_cents) as median_order_cents
-from orders
+with placed as (
+  select date_trunc('month', min(ordered_at) at time zone $zone) as month, sum(paid_cents) as paid_cents,
+    max(case when is_refund then 0 else 1 end) as order_count
+  from order_lines
+  group by customer_id, order_id
+)
+select month, sum(paid_cents) / nullif(sum(order_count), 0) as mean_order_cents,
+  median(case when order_count = 1 then paid_cents end) as median_order_cents
+from placed
 group by 1
 order by 1""",
     ),

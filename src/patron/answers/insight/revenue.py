@@ -1,4 +1,8 @@
-"""Revenue, orders and customers in windows of days before the run; key figures and cohorts."""
+"""Revenue, orders and customers in windows of time before the run; key figures and cohorts.
+
+`windows_between` is the one sum of money over a period: a page, an answer or a chart that says what was paid in a time
+takes it from there. A refund counts in the window in which its order was placed, whenever it came.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from patron.answers.insight.cohort_sums import cohort_sums, month_text
 from patron.schema.customers.cohort import Cohort
-from patron.storage.engine import exact_sum, timestamp
+from patron.storage.engine import exact_sum, literal, timestamp
 from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
@@ -17,20 +21,31 @@ DAYS_COMPARED = 90
 """What a figure is compared with lies so many days before: the same on a whole page, for every figure."""
 DAYS_LATE = 7
 """An earlier run may lie so many days further back and still stand for it."""
-Compared = Literal["previous_window", "same_customers", "earlier_run"]
+Compared = Literal["previous_window", "customers_then", "earlier_run"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """One window of days before the run; refunds count where their order does."""
+    """One window of time before the run; refunds count where their order does."""
 
     starts_at: datetime
     ends_at: datetime
-    paid_cents: int
-    order_count: int
-    customer_count: int
-    repeat_count: int
-    """Customers of the window who had ordered before it."""
+    paid_cents: int = 0
+    """By everybody, guests whom nothing tells apart too."""
+    known_cents: int = 0
+    """By customers who had ordered before the window."""
+    new_cents: int = 0
+    """By customers whose first order is in the window."""
+    order_count: int = 0
+    customer_count: int = 0
+    """Customers with an order in the window."""
+    repeat_count: int = 0
+    """Of them, who had ordered before the window."""
+
+    @property
+    def new_count(self) -> int:
+        """Of the customers with an order in the window, whose first it is."""
+        return self.customer_count - self.repeat_count
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class KeyFigure:
     trend: tuple[float, ...]
     is_more_better: bool = True
     compared: Compared = "previous_window"
-    """What `previous` is: the 90 days before, the last 90 days of the customers of a forecast, or a run 90 days ago."""
+    """What `previous` is: the 90 days before, what the customers of 90 days ago brought since, or a run 90 days ago."""
 
     def change_share(self) -> float | None:
         """Relative change; for a share the difference itself."""
@@ -68,9 +83,15 @@ def _windows_sql(edges: list[datetime]) -> str:
     span = f"{{time}} >= {timestamp(edges[-1])} and {{time}} < {timestamp(edges[0])}"
     first_order_age = f"coalesce({age.format(time='c.first_order_at')}, {len(edges)})"
     return f"""
-with paid as (
-  select {age.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
-  from order_lines where {span.format(time="ordered_at")} group by 1
+with lines as (
+  select {age.format(time="l.ordered_at")} as ago, l.customer_id, l.is_identified,
+    cast(sum(l.paid_cents) as bigint) as cents
+  from order_lines l where {span.format(time="l.ordered_at")} group by 1, 2, 3
+), paid as (
+  select l.ago, cast(sum(l.cents) as bigint) as paid_cents,
+    cast(sum(case when l.is_identified and {first_order_age} > l.ago then l.cents else 0 end) as bigint) as known_cents,
+    cast(sum(case when l.is_identified and {first_order_age} <= l.ago then l.cents else 0 end) as bigint) as new_cents
+  from lines l left join customers c on c.customer_id = l.customer_id group by l.ago
 ), ordered as (
   select distinct {age.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
   from orders where {span.format(time="occurred_at")}
@@ -83,6 +104,7 @@ with paid as (
   from visited v join customers c on c.customer_id = v.customer_id group by v.ago
 )
 select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_cents,
+  coalesce(known_cents, 0) as known_cents, coalesce(new_cents, 0) as new_cents,
   coalesce(order_count, 0) as order_count, coalesce(customer_count, 0) as customer_count,
   coalesce(repeat_count, 0) as repeat_count
 from paid full join visits on paid.ago = visits.ago"""
@@ -107,9 +129,8 @@ def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
 def windows_between(view: Snapshot, edges: list[datetime]) -> tuple[Window, ...]:
     """Windows between times that are given newest first; the windows are oldest first."""
     by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(edges)))}
-    nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
     return tuple(
-        Window(start, end, **by_age.get(ago, nothing))
+        Window(start, end, **by_age.get(ago, {}))
         for ago, (start, end) in reversed(list(enumerate(zip(edges[1:], edges, strict=False))))
     )
 
@@ -118,12 +139,18 @@ def _ratio(above: float, below: float) -> float | None:
     return above / below if below else None
 
 
-WINDOW_FIGURES: tuple[tuple[str, str, Callable[[Window], float | None]], ...] = (
-    ("revenue", "money", lambda window: window.paid_cents),
-    ("buyers", "count", lambda window: window.customer_count),
-    ("order_value", "money", lambda window: _ratio(window.paid_cents, window.order_count)),
-    ("repeat_share", "share", lambda window: _ratio(window.repeat_count, window.customer_count)),
-)
+WINDOW_FIGURES: dict[str, tuple[str, Callable[[Window], float | None]]] = {
+    "revenue": ("money", lambda window: float(window.paid_cents)),
+    "buyers": ("count", lambda window: float(window.customer_count)),
+    "order_value": ("money", lambda window: _ratio(window.paid_cents, window.order_count)),
+    "repeat_share": ("share", lambda window: _ratio(window.repeat_count, window.customer_count)),
+    "revenue_known": ("money", lambda window: float(window.known_cents)),
+    "revenue_new": ("money", lambda window: float(window.new_cents)),
+    "new_customers": ("count", lambda window: float(window.new_count)),
+}
+"""Figures of a window: their unit, and how they follow from its sums."""
+OF_SHOP = ("revenue", "buyers", "order_value", "repeat_share")
+"""Those about everybody."""
 
 
 def _from_windows(now: Window | None, before: Window | None, course: tuple[Window, ...]) -> tuple[KeyFigure, ...]:
@@ -135,7 +162,8 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
             previous=of(before) if before else None,
             trend=tuple(of(window) or 0.0 for window in course),
         )
-        for code, unit, of in WINDOW_FIGURES
+        for code in OF_SHOP
+        for unit, of in [WINDOW_FIGURES[code]]
     )
 
 
@@ -165,18 +193,34 @@ def _by_run(view: Snapshot, sql: str) -> dict[str, float]:
     return {row["run_id"]: row["figure"] for row in last_of_day.values()}
 
 
-def _expected_value(view: Snapshot, *, is_compared: bool) -> KeyFigure:
-    """The forecast of all customers with an order, next to what the same customers brought in the last 90 days."""
+def expected_cents(view: Snapshot) -> float | None:
+    """What customers with an order are expected to bring in the next 90 days; None without a forecast."""
+    sql = f"select {exact_sum('value')} as total from {scores_sql(view, 'value')} v where v.run_id = "
+    return records(view.query(sql + literal(view.run.run_id)))[0]["total"]
+
+
+def brought_since(view: Snapshot) -> float | None:
+    """What those who were customers 90 days ago have brought since, cents: a forecast is compared with it.
+
+    Whoever was won since belongs to neither: 90 days ago a forecast would not have had them, and today's has not those
+    who are won tomorrow. None where the shop is too young to have had any.
+    """
+    window = windows_between(view, window_edges(view, DAYS_COMPARED, 1))[0]
+    first_at = first_order_at(view)
+    return float(window.known_cents) if first_at is not None and first_at < window.starts_at else None
+
+
+def _expected_value(view: Snapshot) -> KeyFigure:
+    """The forecast of all customers with an order, next to what those of 90 days ago have brought since."""
     by_run = _by_run(view, f"select run_id, {exact_sum('value')} as figure from {scores_sql(view, 'value')} v")
-    start = timestamp(window_edges(view, DAYS_COMPARED, 1)[1])
-    sql = f"""
-select cast(coalesce(sum(l.paid_cents), 0) as double) as paid from order_lines l
-join {scores_sql(view, "value")} v on v.customer_id = l.customer_id and v.run_id = '{view.run.run_id}'
-where l.ordered_at >= {start}"""
     value = by_run.get(view.run.run_id)
-    paid = records(view.query(sql))[0]["paid"] if is_compared and value is not None else None
     return KeyFigure(
-        "expected_value", "money", value=value, previous=paid, trend=tuple(by_run.values()), compared="same_customers"
+        "expected_value",
+        "money",
+        value=value,
+        previous=None if value is None else brought_since(view),
+        trend=tuple(by_run.values()),
+        compared="customers_then",
     )
 
 
@@ -202,7 +246,7 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
     course = windows(view, days=30, count=12)
     return (
         *_from_windows(now, before, course),
-        _expected_value(view, is_compared=now is not None),
+        _expected_value(view),
         _at_risk(view),
     )
 

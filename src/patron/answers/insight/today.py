@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from patron.answers.data.run_history import value_at_risk_cents
+from patron.answers.customers.watch_list import watch_list_total
 from patron.answers.data.setup_steps import SetupStep, setup_steps
-from patron.answers.insight.brief import Change, changes
+from patron.answers.insight.brief import WATCH_LIST, Change, changes
+from patron.answers.insight.revenue import expected_cents
 from patron.answers.models.model_alarms import ModelAlarm, model_alarms
 from patron.answers.offers.offer_results import decision_summary, effects
 from patron.answers.outreach.campaign_list import details_of
@@ -22,9 +23,7 @@ from patron.schema.data.dead_letter_reasons import FAULTS
 from patron.schema.errors import NoRunYet
 from patron.storage.customers.customer_tables import TASKS
 from patron.storage.data.webhooks import PERSON, webhook_endpoints
-from patron.storage.engine import exact_sum, literal
 from patron.storage.insight.digests import undelivered_digests
-from patron.storage.models.missing_forecasts import scores_sql
 from patron.storage.models.model_decisions import utc
 from patron.storage.offers.proposal_tables import POLICY_PROPOSALS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
@@ -36,7 +35,7 @@ from patron.storage.outreach.versioned_drafts import ENDED, PAUSED, PLANNED, Sav
 from patron.storage.privacy.privacy_tables import PRIVACY_REQUESTS
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.jobs import FAILED, RUN, newest_jobs
-from patron.storage.runs.last_run import last_run, last_run_cutoff, records
+from patron.storage.runs.last_run import last_run, last_run_cutoff
 from patron.storage.runs.lost_jobs import settle_lost_jobs
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop, Snapshot
@@ -96,9 +95,7 @@ class RunItems:
 
 def run_items(view: Snapshot) -> RunItems:
     """Lines that follow from a run: alarms, value at risk that rose, and what the brief would change."""
-    sql = f"select {exact_sum('value')} as total from {scores_sql(view, 'value')} v where run_id = "
-    expected = records(view.query(sql + literal(view.run.run_id)))[0]["total"]
-    return RunItems(tuple(_alarms(view, expected)), tuple(_risk(view)), tuple(_offers(view)))
+    return RunItems(tuple(_alarms(view, expected_cents(view))), tuple(_risk(view)), tuple(_offers(view)))
 
 
 def _alarms(view: Snapshot, expected: float | None) -> Iterator[TodayItem]:
@@ -109,20 +106,16 @@ def _alarms(view: Snapshot, expected: float | None) -> Iterator[TodayItem]:
 
 
 def _risk(view: Snapshot) -> Iterator[TodayItem]:
-    now = value_at_risk_cents(view)
+    listed = watch_list_total(view)
+    now, count = listed.value_at_risk_cents, listed.customer_count
     if not now:
         return
-    sql = f"""
-select count(*) as n from value_at_risk v
-join segments s on s.customer_id = v.customer_id and s.run_id = v.run_id
-where v.run_id = {literal(view.run.run_id)} and s.lifecycle_stage = 'at_risk'"""
-    count = records(view.query(sql))[0]["n"]
     earlier = _run_before(view)
-    before = value_at_risk_cents(earlier) if earlier else None
+    before = watch_list_total(earlier).value_at_risk_cents if earlier else None
     if before is None:
-        yield TodayItem("at_risk", "/watch-list", now, view.run.as_of, count=count)
+        yield TodayItem("watch_list", WATCH_LIST, now, view.run.as_of, count=count)
     elif earlier and now > before:
-        yield TodayItem("risk_rose", "/watch-list", now - before, earlier.run.as_of, count=count)
+        yield TodayItem("risk_rose", WATCH_LIST, now - before, earlier.run.as_of, count=count)
 
 
 def _run_before(view: Snapshot) -> Snapshot | None:

@@ -1,5 +1,6 @@
 """What the run decided, what it costs, and what earlier offers caused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +30,19 @@ class ReasonCount:
     is_offer: bool
     customer_count: int
     cost_cents: float
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What the run does to learn what offers cause: customers whose action was drawn by lot."""
+
+    customer_count: int
+    offer_count: int
+    """Of them, who get an offer."""
+    offer_cost_cents: float
+    """Expected cost of these offers."""
+    given_up_cents: float
+    """Expected net value that drawing gives up, against the best action for everybody."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,8 @@ class DecisionSummary:
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
-    exploration_cost_cents: float = 0.0
-    """Expected net value that randomising gives up, to learn what offers cause."""
+    exploration: Exploration | None = None
+    """None where no action was drawn."""
     outlooks: tuple[OfferOutlook, ...] = ()
     """One for each offer that anybody could get, in order of how much it earns with the customers it pays for."""
     withdrawal: Withdrawal | None = None
@@ -83,11 +97,6 @@ class DecisionSummary:
     def is_nobody_contactable(self) -> bool:
         """Whether customers were considered and none of them may be contacted."""
         return 0 < self.customer_count == self.refused_count
-
-    @property
-    def explored(self) -> ReasonCount | None:
-        """Randomised offers, which effects are learned from; None when there are none."""
-        return next((row for row in self.reasons if row.is_offer and row.reason == "exploring"), None)
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cen
   {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
 group by action order by customer_count desc, action"""
     version = f"""
-select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cents")}, 0.0) as exploration_cost_cents
+select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cents")}, 0.0) as given_up_cents
 {of_run}"""
     sources = f"select distinct effect_source {of_run} where action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
@@ -178,10 +187,18 @@ select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cen
         actions=actions,
         reasons=reasons,
         policy_version=policy_version,
-        exploration_cost_cents=whole["exploration_cost_cents"],
+        exploration=_exploration(reasons, whole["given_up_cents"]),
         outlooks=offer_outlooks(view),
         withdrawal=withdrawal,
     )
+
+
+def _exploration(reasons: Sequence[ReasonCount], given_up_cents: float) -> Exploration | None:
+    drawn = [row for row in reasons if row.reason == "exploring"]
+    offers = [row for row in drawn if row.is_offer]
+    count, offer_count = (sum(row.customer_count for row in rows) for rows in (drawn, offers))
+    cost = sum(row.cost_cents for row in offers)
+    return Exploration(count, offer_count, cost, given_up_cents) if count else None
 
 
 def offer_outlooks(view: Snapshot) -> tuple[OfferOutlook, ...]:

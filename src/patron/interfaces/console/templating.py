@@ -30,11 +30,13 @@ from patron.interfaces.console.offers.policy_page_texts import (
     preview_time,
 )
 from patron.interfaces.console.privacy.privacy_texts import code_options, data_class, erased_place, purpose_name
+from patron.interfaces.i18n.decision_texts import exploration_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
 from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, rejection_text, translate
 from patron.interfaces.i18n.translations import Words
 from patron.schema.customers.customer_contacts import REVEAL_REASONS
+from patron.schema.insight.figures import FIGURE_BY_CODE
 from patron.schema.models.questions import (
     MIN_ENDED_CONTRACTS,
     MIN_LOST_CONTRACTS,
@@ -99,11 +101,13 @@ def environment() -> Environment:
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
     jinja.globals["units"] = UNITS
+    jinja.globals["figures_declared"] = FIGURE_BY_CODE
     jinja.globals["ledger_interval"] = INTERVAL_SHARE
     jinja.globals["card_rows"] = card_rows
     jinja.globals["alarm_sentence"] = alarm_sentence
     jinja.globals["alarm_help"] = alarm_help
     jinja.globals["training_sentence"] = training_sentence
+    jinja.globals["exploration_sentence"] = exploration_sentence
     jinja.globals["driver_sentence"] = driver_sentence
     jinja.globals["measured_sentence"] = measured_sentence
     jinja.globals["cohort_sentences"] = cohort_sentences

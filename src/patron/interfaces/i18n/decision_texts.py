@@ -1,12 +1,25 @@
-"""Sentences about one decision: why it was taken, and what the next unit of budget would have earned."""
+"""Sentences about decisions: why one was taken, what more budget would have earned, and what is drawn to learn."""
 
 from collections.abc import Iterator, Mapping
 
 from patron.answers.offers.decision_ledger import DecisionDetail
+from patron.answers.offers.offer_results import Exploration
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
 UNIT_CENTS = 100
+
+
+def exploration_sentence(exploration: Exploration, words: Words, formats: Formats) -> str:
+    """Whose actions the run drew to learn what offers cause, and what that costs."""
+    return words(
+        "decisions.exploring",
+        n=exploration.customer_count,
+        count=formats.count(exploration.customer_count),
+        offers=formats.count(exploration.offer_count),
+        cost=formats.money(exploration.offer_cost_cents),
+        given_up=formats.money(exploration.given_up_cents),
+    )
 
 
 def decision_sentences(

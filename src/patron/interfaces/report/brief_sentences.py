@@ -12,6 +12,7 @@ from patron.answers.insight.brief import (
     OpenQuestion,
     WrongForecast,
 )
+from patron.interfaces.i18n.decision_texts import exploration_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.models.questions import QUESTION_BY_NAME
@@ -52,11 +53,7 @@ def _earnings(brief: Brief, words: Words, formats: Formats) -> Iterator[BriefLin
     else:
         yield BriefLine(_earnings_sentence(brief.earnings, words, formats), link)
     if brief.exploration:
-        count, cost = brief.exploration.customer_count, brief.exploration.cost_cents
-        yield BriefLine(
-            words("brief.exploration", n=count, count=formats.count(count), cost=formats.money(cost)),
-            "/decisions?reason=exploring",
-        )
+        yield BriefLine(exploration_sentence(brief.exploration, words, formats), "/decisions?reason=exploring")
 
 
 def _earnings_sentence(earnings: OfferEarnings, words: Words, formats: Formats) -> str:

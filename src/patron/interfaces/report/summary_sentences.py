@@ -9,6 +9,7 @@ from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sente
 from patron.interfaces.console.models.fairness_texts import fairness_sentences
 from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
 from patron.interfaces.console.models.training_texts import training_summary
+from patron.interfaces.i18n.decision_texts import exploration_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.data.refunds import LaterRefunds
@@ -96,9 +97,9 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
         yield words("summary.expected_between", **values, **ends)
         yield from _season(value.season, words, formats)
-    _, own = _figure(overview, "expected_value")
-    if own is not None:
-        yield words("summary.same_customers", paid=formats.short_money(own))
+    _, brought = _figure(overview, "expected_value")
+    if brought is not None:
+        yield words("summary.brought_since", paid=formats.short_money(brought))
     if value.prospect_count:
         yield words(
             "summary.prospects",
@@ -132,10 +133,11 @@ def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
         if change == 0
         else ("risk_more" if change > 0 else "risk_fewer")
     )
-    at_stake = sum(row.value_at_risk_cents for row in overview.watch_list)
     yield words(f"summary.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
-    if overview.watch_list:
-        yield words("summary.stake", n=len(overview.watch_list), stake=formats.whole_money(at_stake))
+    watched = overview.watch_list_total
+    if at_stake := watched.value_at_risk_cents:
+        count = formats.count(watched.customer_count)
+        yield words("summary.stake", n=watched.customer_count, count=count, stake=formats.whole_money(at_stake))
 
 
 def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -164,13 +166,8 @@ def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Itera
     if decided.withdrawal:
         by = decided.withdrawal.withdrawn_by
         yield words("summary.withdrawn", name=by, at=formats.time(decided.withdrawal.withdrawn_at))
-    if decided.explored:
-        yield words(
-            "decisions.exploring",
-            n=decided.explored.customer_count,
-            count=formats.count(decided.explored.customer_count),
-            cost=formats.whole_money(decided.explored.cost_cents),
-        )
+    if decided.exploration:
+        yield exploration_sentence(decided.exploration, words, formats)
     if "assumed" in decided.effect_sources:
         yield words("summary.assumed")
 

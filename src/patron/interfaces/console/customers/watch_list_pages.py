@@ -96,7 +96,7 @@ def _file(request: Request) -> Response:
 def _watch_list(request: Request, limit: int | None = None) -> WatchListPage:
     """The page that an address names; a parameter that is not valid is as usual."""
     parameters = request.query_params
-    show = "snoozed" if parameters.get("show") == "snoozed" else "watched"
+    show = parameters["show"] if parameters.get("show") in {"snoozed", "all"} else "watched"
     page = bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1
     return show_watch_list(context_of(request), parameters.get("owner", "")[:64], show, page, limit=limit)
 

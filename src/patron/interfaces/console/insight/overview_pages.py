@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from patron.answers.customers.customer_list import CustomerQuery
 from patron.answers.insight.brief import show_brief
 from patron.answers.insight.overview import show_overview
 from patron.answers.insight.period_figures import PeriodFigure, PeriodFigures, period_at_last_run
@@ -31,7 +30,6 @@ VIEWS = ("figures", "people", "decisions")
 GROUPS = ("shop", "customers", "new_customers")
 LAST_DAYS: tuple[Period, ...] = ("30", "90", "365")
 MONTHS_LISTED = 60
-PLAIN_FILTERS = {"lifecycle_stage", "sort"}
 
 
 @router.get("/overview")
@@ -79,10 +77,7 @@ def brief(request: Request) -> Response:
 
 def _people(figure: PeriodFigure) -> str:
     """Address of the customers behind a figure; empty where the list has no such filter."""
-    has_days = "first_order_at" in CustomerQuery.__dataclass_fields__
-    if not figure.filters or not (has_days or figure.filters.keys() <= PLAIN_FILTERS):
-        return ""
-    return f"/customers?{urlencode(figure.filters)}"
+    return f"/customers?{urlencode(figure.filters)}" if figure.filters else ""
 
 
 def _months(figures: PeriodFigures, formats: Formats) -> list[tuple[str, str]]:

@@ -53,7 +53,8 @@ def today(request: Request) -> Response:
 
 def _link(console: Console, link: str) -> str:
     """Address of an action; a page that is not there has one that stands in."""
-    return link if link in console.pages.values() else FALLBACKS.get(link, link)
+    path = link.partition("?")[0]
+    return link if path in console.pages.values() else FALLBACKS.get(path, link)
 
 
 @router.post("/today/setup")

@@ -72,15 +72,15 @@ def test_each_action_and_reason_has_its_own_decisions(summary, decisions):
         )
 
 
-def test_explored_offers_are_the_randomised_ones(snapshot_of, this_run):
+def test_exploration_is_of_those_whose_action_was_drawn(snapshot_of, this_run):
     rows = [
         decision(this_run, "a", action="ten_percent", reason="exploring", cost_cents=50.0),
         decision(this_run, "b", action="none", reason="exploring"),
         decision(this_run, "c", action="twenty_percent", reason="best_net_value", cost_cents=90.0),
     ]
-    explored = decision_summary(snapshot_of(decisions=rows)).explored
-    assert (explored.customer_count, explored.cost_cents) == (1, 50.0)
-    assert decision_summary(snapshot_of(decisions=rows[1:])).explored is None
+    drawn = decision_summary(snapshot_of(decisions=rows)).exploration
+    assert (drawn.customer_count, drawn.offer_count, drawn.offer_cost_cents) == (2, 1, 50.0)
+    assert decision_summary(snapshot_of(decisions=rows[2:])).exploration is None
 
 
 def test_the_budget_is_shown_only_while_the_policy_is_that_of_the_run(snapshot_of, this_run):
@@ -122,7 +122,7 @@ def test_a_run_that_decided_nothing_has_an_empty_summary(snapshot_of):
     assert (summary.customer_count, summary.offered_count, summary.holdout_count) == (0, 0, 0)
     assert (summary.cost_cents, summary.expected_net_cents) == (0, 0)
     assert (summary.actions, summary.reasons, summary.effect_sources) == ((), (), ())
-    assert (summary.budget_cents, summary.policy_version, summary.explored) == (None, None, None)
+    assert (summary.budget_cents, summary.policy_version, summary.exploration) == (None, None, None)
     assert effects(snapshot_of()) == ()
 
 

@@ -10,12 +10,12 @@ from patron.answers.insight.brief import (
     MAX_LINES,
     Brief,
     Change,
-    Exploration,
     OfferEarnings,
     OpenQuestion,
     WrongForecast,
 )
 from patron.answers.models.forecast_ledger import ForecastEntry
+from patron.answers.offers.offer_results import Exploration
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.brief_sentences import brief_parts
@@ -66,8 +66,10 @@ def test_a_placebo_is_a_difference_an_offer_and_earned_nothing():
 
 
 def test_exploration_follows_what_was_earned():
-    explored = replace(EMPTY, exploration=Exploration(12, 345.0))
-    assert "12 customers, at an expected cost of $3.45" in lines(explored, "earned")[1]
+    explored = replace(EMPTY, exploration=Exploration(12, 7, 345.0, 99.0))
+    said = lines(explored, "earned")[1]
+    assert "12 customers by lot; 7 of them get an offer, at an expected cost of $3.45" in said
+    assert "gives up an expected $0.99" in said
 
 
 @pytest.mark.parametrize("code", CHANGES)
@@ -132,7 +134,9 @@ def test_the_longest_brief_fits_on_a_page(locale):
     questions = (OpenQuestion("gift", -45.0, -1_055.0, 1_145.0, 98_765, 9_876_543, None),) * MAX_LINES
     wrong = (WrongForecast(ENTRY, ("smaller_orders", "top_decile", "data_changed")),) * MAX_LINES
     dearest = tuple(change(code, is_assumed=True) for code in ("data_alarm", "raise_budget", "send_offers"))
-    whole = Brief("A shop", "r", NOW, EARNED, Exploration(12_345, 67_890.0), dearest, questions, wrong, 5)
+    whole = Brief(
+        "A shop", "r", NOW, EARNED, Exploration(12_345, 6_789, 67_890.0, 12_345.0), dearest, questions, wrong, 5
+    )
     parts = brief_parts(whole, {"gift": NAME}, words(locale), Formats(locale, "USD", "UTC"))
     count = 1
     for part in parts:

@@ -49,7 +49,7 @@ def test_the_report_says_plainly_that_a_placebo_is_one(written):
 
 def test_the_report_says_which_offers_are_randomised_and_how_to_find_a_customer(written):
     locale, _, html = written
-    sentence = words(locale).texts["decisions.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
+    sentence = words(locale).texts["decisions.exploring"][-1].partition("{count}")[2].partition("{offers}")[0]
     assert sentence in html
     assert words(locale)("watch_list.find") in html
 

@@ -312,7 +312,7 @@ def test_a_shop_without_categories_or_history_says_why_and_has_no_row(tmp_path, 
     nothing = pa.nulls(lines.num_rows, pa.string())
     untold = shop_with(tmp_path / "none", replaced(lines, "category", nothing), orders)
     young = shop_with(tmp_path / "young", *facts_of([row for row in rows if row[2] > DAYS - 40]))
-    for shop, why in ((untold, "no order line names a category"), (young, "No past cutoff could be evaluated")):
+    for shop, why in ((untold, "no order line names a category"), (young, "no past cutoff could be evaluated")):
         result = build_category_needs(shop, limits_of(shop))
         assert why in result.unanswered[0]
         assert result.backtests.num_rows == shop.read("category_needs").num_rows == 0

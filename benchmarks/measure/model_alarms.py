@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 
 from patron import measure, predict, understand
 from patron.commands.data.simulated_loop import ingest_events, write_rules
-from patron.estimators.learner import FORECAST
+from patron.estimators.learner import FORECAST, Learner
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.model_alarms import write_model_alarms
 from patron.predict import scoring
-from patron.predict.learners import LEARNERS
 from patron.predict.origins import at, known_at_origin
+from patron.predict.probability_learners import BoostedProbability, RfmLogistic
+from patron.predict.value.boosted_value import Boosted
 from patron.run import build_run_cutoffs, stage_view
 from patron.schema.models.questions import CHURN, PURCHASE, VALUE, Question
 from patron.schema.tables import SCORES
@@ -40,7 +41,8 @@ from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 
 DAYS, CUSTOMERS, SCORED_CUTOFFS = 420, 280, 8
-LEARNER: Mapping[Question, str] = {CHURN: "boosted_chance", PURCHASE: "logistic_rfm", VALUE: "boosted"}
+LEARNER: Mapping[Question, Learner] = {CHURN: BoostedProbability(), PURCHASE: RfmLogistic(), VALUE: Boosted()}
+"""One for each question that needs no other's forecast."""
 PLAIN = replace(DEFAULT_SHOP, customers=CUSTOMERS)
 OF_GIFTS = replace(PLAIN, season_strength=2.0)
 DRIFTS = {
@@ -117,7 +119,7 @@ def write_scores(shop: Shop, run: Run) -> None:
 def scores_of(view: StageView, question: Question, features: pa.Table) -> Iterator[tuple[Any, pa.Table]]:
     """Cutoff and scores of the learner, fitted to what was known by it."""
     rows = scoring.with_labels(view, question, features)
-    learner = next(one for one in LEARNERS[question.name] if one.name == LEARNER[question])
+    learner = LEARNER[question]
     for as_of in sorted(pc.unique(rows["as_of"]).to_pylist())[-SCORED_CUTOFFS:]:
         fitted = learner.fit(known_at_origin(rows, as_of, question.horizon_days))
         here = at(rows, as_of)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from value_on_real_data import understood_at
+from value_on_real_data import understood_at, with_churn
 
 from patron.predict import scoring
 from patron.predict.origins import at, known_at_origin, unlabelled
@@ -38,12 +39,17 @@ class PastShop:
 
     def known(self, question: Question) -> pa.Table:
         """What learners are fitted to: past cutoffs with the labels known by now, and today's customers without."""
-        rows = scoring.with_labels(self.view, question, scoring.read_features(self.view, "features").known)
-        return known_at_origin(rows, self.as_of, question.horizon_days)
+        return known_at_origin(self.labelled(question), self.as_of, question.horizon_days)
 
     def labelled(self, question: Question) -> pa.Table:
         """Past cutoffs with the labels known by now, to backtest on."""
-        return scoring.with_labels(self.view, question, scoring.read_features(self.view, "features").known)
+        features = self.with_churn if question is VALUE else scoring.read_features(self.view, "features")
+        return scoring.rows_to_learn(self.view, question, features)
+
+    @cached_property
+    def with_churn(self) -> scoring.RunFeatures:
+        """The run's features with the probability of an order that its churn forecasts, as values need it."""
+        return with_churn(self.view)
 
     def actual(self, question: Question, here: pa.Table) -> np.ndarray:
         """What came of each row's customer: net paid, cents, or 1 where no order did."""

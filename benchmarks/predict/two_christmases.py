@@ -17,10 +17,8 @@ import pyarrow.parquet as pq
 from past_forecasts import here, past_shop
 
 from patron.estimators.learner import FORECAST
-from patron.predict.value.boosted_value import Boosted
-from patron.predict.value.btyd_learners import RecentBlend
-from patron.predict.value.scaled_to_total import ScaledToTotal
-from patron.predict.value.stacked import Stacked
+from patron.predict.value.buyer_spend import StackedSpend
+from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
 
@@ -58,10 +56,7 @@ def forecast_at(seed: int, peak: float, cutoff: datetime) -> tuple[float, bool]:
         pq.write_table(order_lines(seed, peak), file)
         shop = past_shop(LINES.format(file=file), cutoff, Path(folder) / "w")
         known = shop.known(VALUE)
-        fitted = {}
-        for learner in (ScaledToTotal(RecentBlend()), ScaledToTotal(Boosted()), ScaledToTotal(Stacked())):
-            fitted[learner.name] = learner.fit_from(known, fitted)
-        champion = fitted[VALUE.default]
+        champion = ProbabilityTimesSpend(StackedSpend()).fit(known)
         came = float(shop.actual(VALUE, here(known)).sum())
         forecast = float(float_column(champion.predict(here(known)), FORECAST).sum())
         total = champion.total

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,11 +23,11 @@ from patron.estimators.learner import FORECAST
 from patron.predict import READS, WRITES, predict_stage, scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
 from patron.predict.origins import at, cutoff_origins, known_at_origin
-from patron.predict.value.scaled_to_total import ScaledToTotal
-from patron.predict.value.stacked import Stacked
+from patron.predict.value.buyer_spend import StackedSpend
+from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema.models import metrics
-from patron.schema.models.questions import VALUE
+from patron.schema.models.questions import CHURN, VALUE
 from patron.schema.numbers import float_column
 from patron.storage.engine import timestamp
 from patron.storage.runs.runs import Run
@@ -56,8 +57,8 @@ CUTOFFS = {
     "online_retail_2010_2011": datetime(2011, 12, 9, tzinfo=UTC),
     "cdnow_master": datetime(1997, 10, 1, tzinfo=UTC),
 }
-STACK = "stacked"
-OTHERS = ("pareto_spend", "two_stage", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
+STACK = "stacked_spend"
+OTHERS = ("history_spend", "boosted_spend", "pareto_spend", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
 LINES = """select 'l' || row_number() over () as line_id, md5(customer_id) as customer_id, true as is_identified,
     order_id, product_id, timezone('UTC', local_time) as ordered_at, timezone('UTC', local_time) as occurred_at,
     timezone('UTC', local_time) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
@@ -101,6 +102,13 @@ def understood_at(source: str, as_of: datetime, workspace: Path) -> StageView:
     return shop.view(READS, WRITES, run=run)
 
 
+def with_churn(view: StageView) -> scoring.RunFeatures:
+    """Features of a run with the probability of an order that its churn forecasts."""
+    features = scoring.read_features(view, "features")
+    churn = scoring.answer(view, CHURN, features)
+    return replace(features, probabilities=scoring.OrderProbabilities.of(churn))
+
+
 def show(name: str, view: StageView) -> None:
     run, started = view.run, time.perf_counter()
     summary = predict_stage.run(view)
@@ -108,7 +116,7 @@ def show(name: str, view: StageView) -> None:
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
-    rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
+    rows = scoring.rows_to_learn(view, VALUE, with_churn(view))
     result = backtest(VALUE, value.CANDIDATES, cutoff_origins(VALUE, rows, run.as_of), rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
@@ -133,7 +141,10 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
-        total, came = ScaledToTotal(Stacked()).fit(known).total, result.evaluations[origin, STACK].actual.sum()
+        total, came = (
+            ProbabilityTimesSpend(StackedSpend()).fit(known).total,
+            result.evaluations[origin, STACK].actual.sum(),
+        )
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
         print(

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from value_on_real_data import with_churn
 
 from patron import understand
 from patron.commands.data.simulated_loop import ingest_events
@@ -104,7 +105,7 @@ def build_run_cutoffs(view: StageView, facts: str) -> list[datetime]:
 
 def first_orders(view: StageView) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
-    rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
+    rows = scoring.rows_to_learn(view, VALUE, with_churn(view))
     result = backtest(
         VALUE, value.CANDIDATES, cutoff_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
     )
@@ -115,7 +116,7 @@ def first_orders(view: StageView) -> Found:
         new = (float_column(here, "days_since_first_order") < days) & (
             float_column(here, "order_day_count_lifetime") == 1
         )
-        for learner in ("stacked", "beta_geo_spend"):
+        for learner in ("stacked_spend", "pareto_spend"):
             found[f"first order under {days} days ago: {learner}"] = (of(result, learner, new), channel[new])
     return found
 

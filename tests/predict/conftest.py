@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.predict.feature_matrix import ORDER_PROBABILITY
 from patron.schema.models.month_columns import ORDER_DAYS_BY_MONTH
 from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS
 
@@ -103,8 +104,10 @@ def lines():
 
 @pytest.fixture(scope="session")
 def spend_rows(lines):
-    """Past cutoffs with the spend of the 90 days that followed."""
-    return labelled_features(lines, CUTOFFS[3:])
+    """Past cutoffs with the spend of the 90 days that followed, and a guess at the probability of an order."""
+    rows = labelled_features(lines, CUTOFFS[3:])
+    orders, silent = (rows[name].to_numpy() for name in ("order_count_90_days", "days_since_last_order"))
+    return rows.append_column(ORDER_PROBABILITY, pa.array(1 - 0.95 * np.exp(-(0.2 + orders) * np.exp(-silent / 60))))
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,16 @@ from patron.predict.backtest import backtest as backtest_origins
 from patron.predict.baselines import Mean
 from patron.predict.origins import at, cutoff_origins, known_at_origin
 from patron.predict.prediction_intervals import Outcomes
-from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
+from patron.predict.value.btyd_learners import ParetoSpend
+from patron.predict.value.buyer_spend import HistorySpend
+from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import VALUE
 from patron.schema.table_checks import violations
 from patron.schema.tables import BACKTESTS
 
-QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), ParetoSpend())
+QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), ProbabilityTimesSpend(HistorySpend()), ParetoSpend())
 
 
 def backtest(question, learners, rows, *, as_of, rng):
@@ -149,7 +151,7 @@ def test_without_a_default_the_simplest_that_is_no_baseline_is_it(as_of):
 
 
 def test_the_card_says_why_the_champion_is_used(result):
-    assert result.champion in {"recent_blend", "pareto_spend"}
+    assert result.champion in {"history_spend", "pareto_spend"}
     assert result.champion in result.why
     assert result.baseline in result.why
 
@@ -176,7 +178,7 @@ def test_without_a_past_cutoff_the_default_learner_is_used_and_it_says_so(spend_
     result = backtest(
         VALUE, QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1)
     )
-    assert result.champion == "recent_blend"
+    assert result.champion == "history_spend"
     assert "too little history" in result.why
     assert to_table(result, run_id="t", rng=np.random.default_rng(1)).num_rows == 0
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -6,14 +7,12 @@ import pyarrow.compute as pc
 import pytest
 
 from patron.predict import READS, WRITES, predict_stage, scoring
+from patron.predict.feature_matrix import ORDER_PROBABILITY
 from patron.predict.learners import LEARNERS
-from patron.predict.value.boosted_value import Boosted
-from patron.predict.value.btyd_learners import RecentBlend
-from patron.predict.value.scaled_to_total import ScaledToTotal
-from patron.predict.value.stacked import Stacked
+from patron.predict.value.probability_times_spend import SPEND_MODELS, ProbabilityTimesSpend
 from patron.predict.value.value_baselines import LastNinetyDays
 from patron.schema.errors import NotEnoughData, NotFound
-from patron.schema.models.questions import PROSPECTS, QUESTIONS, VALUE
+from patron.schema.models.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
 from patron.schema.table_checks import validated
 from patron.schema.tables import BY_NAME
 from patron.storage.duck_engine import DuckEngine
@@ -67,6 +66,42 @@ def finished(tmp_path_factory, lines, features_maker, past_cutoffs, run_cutoff):
     write_facts(shop, lines, features_maker(lines, past_cutoffs), run)
     view = shop.view(READS, WRITES, run=run)
     return view, predict_stage.run(view)
+
+
+def with_probabilities(view):
+    """Features of the run, and what its churn forecasts."""
+    features = scoring.read_features(view, "features")
+    return replace(features, probabilities=scoring.OrderProbabilities.of(scoring.answer(view, CHURN, features)))
+
+
+def test_the_value_of_everybody_is_their_probability_of_an_order_times_a_spend_that_buyers_have_shown(finished):
+    """Before, value and churn were models apart: somebody unlikely to order could be worth more than an order."""
+    view, _ = finished
+    scores = view.read("scores").to_pylist()
+    value, churn = (
+        {row["customer_id"]: row["value"] for row in scores if row["question"] == name} for name in ("value", "churn")
+    )
+    assert value.keys() == churn.keys()
+    labelled = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
+    paid = [label for label in labelled["label"].to_pylist() if label]
+    spend = np.array([value[who] / (1 - churn[who]) for who in value])
+    assert min(paid) < spend.min()
+    assert spend.max() < max(paid)
+    likely = np.array([1 - churn[who] for who in value])
+    assert spend[likely < 0.2].mean() < 1.2 * spend[likely > 0.5].mean()
+
+
+def test_value_is_trained_whenever_churn_is_and_churn_whenever_value_is(finished):
+    view, summary = finished
+    trainings = {one.question: one.training for one in summary.answered}
+    assert trainings["value"].trained_run_id == trainings["churn"].trained_run_id == view.run.run_id
+
+
+def test_without_a_forecast_of_churn_a_rule_stands_in_for_value_and_no_cutoff_proves_it(finished):
+    view, _ = finished
+    found = scoring.answer(view, VALUE, scoring.read_features(view, "features"))
+    assert found.summary.champion == LastNinetyDays.name
+    assert found.summary.value is None
 
 
 def test_every_customer_is_scored_once_a_question(finished):
@@ -123,6 +158,8 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     now = now.sort_by("customer_id")
     value_scores = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
+    churn_scores = scores.filter(pc.equal(scores["question"], "churn")).sort_by("customer_id")
+    now = now.append_column(ORDER_PROBABILITY, pa.array(1 - churn_scores["value"].to_numpy()))
     assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), value_scores["value"].to_numpy())
     card = model_registry.card(view.models_folder, view.declared_store, kept.model_version)
     assert kept.champion == card["learner"]
@@ -131,13 +168,13 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     assert "| rmse |" in text
 
 
-@pytest.mark.parametrize("learner", [RecentBlend(), Boosted(), Stacked()], ids=lambda one: one.name)
-def test_whoever_is_champion_customers_add_up_to_the_shop_with_its_interval(finished, learner):
+@pytest.mark.parametrize("model", SPEND_MODELS, ids=lambda one: one.name)
+def test_whoever_is_champion_customers_add_up_to_the_shop_with_its_interval(finished, model):
     """Before, only the stack's forecasts added up to a total with an interval."""
     view, _ = finished
-    learners = (LastNinetyDays(), ScaledToTotal(learner))
-    result = scoring.answer(view, VALUE, scoring.read_features(view, "features"), learners)
-    assert result.summary.champion == learner.name
+    learners = (LastNinetyDays(), ProbabilityTimesSpend(model))
+    result = scoring.answer(view, VALUE, with_probabilities(view), learners)
+    assert result.summary.champion == model.name
     row = result.shop_forecast.to_pylist()[0]
     assert row["value"] == pytest.approx(sum(result.scores["value"].to_pylist()))
     assert row["low"] < row["value"] < row["high"]
@@ -193,7 +230,7 @@ def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, line
     write_facts(shop, lines, features_maker(lines, [run.as_of]), run)
     summary = predict_stage.run(shop.view(READS, WRITES, run=run))
     answered = {one.question: one for one in summary.answered}
-    assert answered["value"].champion == "stacked"
+    assert answered["value"].champion == "stacked_spend"
     assert "too little history" in answered["value"].why
     unanswered = [reason.partition(":")[0] for reason in summary.unanswered]
     assert {answered[name].champion for name in ("churn", "purchase")} == {"averaged"}

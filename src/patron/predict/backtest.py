@@ -70,7 +70,7 @@ class Backtest:
     origins: tuple[str, ...]
     """Dates evaluated."""
     evaluations: Mapping[tuple[str, str], Any]
-    """By (origin or 'all', learner), an Evaluation."""
+    """By (origin or 'all', learner), an Evaluation; of the champion also at origins that are not evaluated."""
     champion: str
     baseline: str
     """The baseline that is best on the primary metric."""
@@ -249,8 +249,14 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     default = default_learner(question, learners)
     with_default = tuple(name for name in origins if (name, default.name) in evaluations)
     champion = _better_on_most(question, default, learners, with_default, evaluations, rng) or default
-    # why not all: another learner is shown where the champion could be evaluated, and over all only if it always was
-    shown = tuple(name for name in with_default if (name, champion.name) in evaluations)
+    # why not all: another learner is shown where the champion could be evaluated, next to a baseline, and over all only
+    # if it always was
+    simple = [one.name for one in learners if one.is_baseline]
+    shown = tuple(
+        name
+        for name in with_default
+        if (name, champion.name) in evaluations and any((name, baseline) in evaluations for baseline in simple)
+    )
     complete = [one for one in learners if shown and all((name, one.name) in evaluations for name in shown)]
     baselines = [learner for learner in complete if learner.is_baseline]
     if not baselines:
@@ -261,14 +267,14 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
             question,
             learners,
             origins=(),
-            evaluations={},
+            evaluations={key: one for key, one in evaluations.items() if key[1] == default.name},
             champion=default.name,
             baseline=baseline,
             why=why,
             unproven_because=cause,
             left_out=left_out,
         )
-    kept = {key: one for key, one in evaluations.items() if key[0] in shown}
+    kept = {key: one for key, one in evaluations.items() if key[0] in shown or key[1] == champion.name}
     for learner in complete:
         parts = [evaluations[name, learner.name] for name in shown]
         kept[ALL, learner.name] = parts[0].joined(parts[1:])

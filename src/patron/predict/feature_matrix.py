@@ -12,9 +12,11 @@ from patron.predict.sampling import SAMPLE_KEY
 from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
 
+ORDER_PROBABILITY = "order_probability_90_days"
+"""Column that rows about value get: how likely an order is by the champion of churn. It is no feature of spend."""
 NOT_FEATURES = frozenset(
     {
-        *("run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY),
+        *("run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY, ORDER_PROBABILITY),
         *(FIRST_ORDER_MONTH, *ORDER_DAYS_BY_MONTH),
     }
 )

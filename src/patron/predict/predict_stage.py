@@ -1,7 +1,7 @@
 """The predict stage of a run: every question's champion trained and kept, or an earlier run's, used for everybody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
@@ -13,11 +13,11 @@ from patron.predict.message_response.response_forecasts import build_response_fo
 from patron.predict.part_result import unanswered
 from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.predict.recommend.affinities import rank_products
-from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
+from patron.predict.scoring import Answer, AnsweredQuestion, OrderProbabilities, answer, read_features
 from patron.predict.session_conversion import build_session_conversion
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.questions import PROSPECTS, QUESTIONS
+from patron.schema.models.questions import CHURN, PROSPECTS, QUESTIONS
 from patron.schema.tables import (
     BACKTESTS,
     CHURN_DRIVERS,
@@ -103,17 +103,19 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
         raise NotEnoughData(
             "no customer with an order", where=f"run {view.run.run_id}", todo="Import orders known before it."
         )
-    answers, missing = [], []
-    for question in QUESTIONS:
-        if question.is_ranking or question is PROSPECTS:
-            continue
+    found, missing = dict[str, Answer](), []
+    asked = [question for question in QUESTIONS if not (question.is_ranking or question is PROSPECTS)]
+    # why first: value is the probability of an order, which churn forecasts, times the spend
+    for question in sorted(asked, key=lambda one: one is not CHURN):
         try:
-            answers.append(answer(view, question, features))
+            found[question.name] = answer(view, question, features)
         except NotEnoughData as error:
             pin = view.pinned_models.get(question.name)
             also = f"; {pin.model_version}, to which it is pinned, does not score either" if pin else ""
             missing.append(unanswered(view, question, error) + also)
-    return answers, missing
+        if question is CHURN and CHURN.name in found:
+            features = replace(features, probabilities=OrderProbabilities.of(found[CHURN.name]))
+    return [found[question.name] for question in asked if question.name in found], missing
 
 
 def answer_prospects(view: StageView) -> tuple[list[Answer], list[str]]:

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import settings_of
-from patron.predict.scoring import read_features, with_labels
+from patron.predict.scoring import OrderProbabilities, RunFeatures, read_features, rows_to_learn
 from patron.predict.survival import kept_hazards
 from patron.predict.survival.landmarks import first_order_at, read_landmarks
 from patron.schema.errors import NotFound, WorkspaceError
-from patron.schema.models.questions import PROSPECTS, QUESTIONS
+from patron.schema.models.questions import PROSPECTS, QUESTIONS, VALUE
 from patron.schema.models.survival import SURVIVAL
 from patron.storage.models import model_registry
 from patron.storage.models.model_decisions import PINNABLE
@@ -20,8 +23,10 @@ from patron.storage.models.model_registry import FittedModel, Manifest
 from patron.storage.runs.stage_view import StageView
 
 
-def refit(view: StageView, manifest: Manifest) -> FittedModel:
+def refit(view: StageView, manifest: Manifest, churn: Fitted | None = None) -> FittedModel:
     """The model of a manifest, fitted again; `view` has its run and its table versions.
+
+    `churn` is the model of churn of the same run, which a model of value needs.
 
     Raises NotFound for a question whose models are not fitted to rows of features or landmarks, WorkspaceError where
     the data or the settings are not those of the manifest.
@@ -29,10 +34,10 @@ def refit(view: StageView, manifest: Manifest) -> FittedModel:
     with threadpool_limits(limits=1, user_api="blas"):  # why: as in a run, whose sums are to be the same
         if manifest.question == SURVIVAL:
             return _refit_hazards(view, manifest)
-        return _refit_question(view, manifest)
+        return _refit_question(view, manifest, churn)
 
 
-def _refit_question(view: StageView, manifest: Manifest) -> FittedModel:
+def _refit_question(view: StageView, manifest: Manifest, churn: Fitted | None) -> FittedModel:
     question = next((one for one in QUESTIONS if one.name == manifest.question and one.name in PINNABLE), None)
     if question is None:
         what = f"models of {manifest.question!r} cannot be fitted again by themselves"
@@ -43,9 +48,18 @@ def _refit_question(view: StageView, manifest: Manifest) -> FittedModel:
         raise _other_settings(manifest)
     _require_settings(manifest, settings_of(learner))
     features = read_features(view, "prospect_features" if question is PROSPECTS else "features")
-    rows = with_labels(view, question, features.known)
+    if question is VALUE and churn:
+        features = replace(features, probabilities=_probabilities(churn, features))
+    rows = rows_to_learn(view, question, features)
     _require_rows(manifest, model_registry.data_hash(rows))
     return learner.fit(rows)
+
+
+def _probabilities(churn: Fitted, features: RunFeatures) -> OrderProbabilities:
+    """Those that a model of churn forecasts of the run's customers."""
+    value = churn.predict(features.current)[FORECAST]
+    columns = {"customer_id": features.current["customer_id"], "as_of": features.current["as_of"], "value": value}
+    return OrderProbabilities(pa.table(columns))
 
 
 def _refit_hazards(view: StageView, manifest: Manifest) -> FittedModel:

@@ -19,13 +19,15 @@ from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.training import TrainedModel, keep
 from patron.schema.errors import PatronError
-from patron.schema.models.questions import Target
+from patron.schema.models.questions import CHURN, VALUE, Target
 from patron.schema.tables import ALARM, BACKTESTS, DUE, FIRST, OTHER_FEATURES, RECENT, REQUESTED, UNPROVEN, UNUSABLE
 from patron.storage.engine import sql_list
 from patron.storage.models import model_registry
 from patron.storage.models.trainings import Training, read_trainings
 from patron.storage.runs.stage_view import StageView
 
+TRAINED_TOGETHER = (CHURN, VALUE)
+"""Value is a product with the probability that churn forecasts, also at the past cutoffs that it is evaluated at."""
 EARLY = timedelta(hours=12)
 """So much before the time is up a training is due: nightly runs are not a day apart to the second."""
 
@@ -74,8 +76,20 @@ def plan_training(
 ) -> tuple[Training, KeptChampion | None]:
     """Decide whether this run trains a question, for features of a version; with the champion to use if it does not.
 
-    `learners` are those that can be its champion now, by default all of the question's.
+    `learners` are those that can be its champion now, by default all of the question's. A question that is trained
+    together with others is trained where one of them is.
     """
+    training, kept = _plan_alone(view, question, feature_version, learners)
+    for other in TRAINED_TOGETHER if kept and question in TRAINED_TOGETHER else ():
+        reason = _plan_alone(view, other, feature_version, None)[0].reason
+        if reason != RECENT:
+            return _of_this_run(view, question, reason), None
+    return training, kept
+
+
+def _plan_alone(
+    view: StageView, question: Target, feature_version: str, learners: Sequence[Learner] | None
+) -> tuple[Training, KeptChampion | None]:
     history = view.once("training history", lambda: _read_history(view))
     before, again = history.before.get(question.name), history.again.get(question.name)
     # why: a run that is run again must not lose what it trained, which later runs may rest on

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from patron.predict.backtest import ALL, Backtest
 from patron.predict.churn.churn_drivers import churn_drivers, partial_dependence
 from patron.predict.churn.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
+from patron.predict.feature_matrix import ORDER_PROBABILITY
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.origins import Origin, cutoff_origins, unlabelled
@@ -25,7 +26,7 @@ from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, 
 from patron.predict.training import keep, train_model
 from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models.label_windows import label_windows
-from patron.schema.models.questions import CHURN, PROSPECTS, Question, label_query
+from patron.schema.models.questions import CHURN, PROSPECTS, VALUE, Question, label_query
 from patron.schema.models.reason_codes import REASON_CODES
 from patron.schema.numbers import float_column
 from patron.schema.tables import (
@@ -83,6 +84,8 @@ class Answer:
 
     scores: pa.Table
     past_forecasts: pa.Table
+    at_origins: pa.Table
+    """As `past_forecasts`, also of origins where no baseline could be fitted next to the champion."""
     metrics_by_group: pa.Table
     reasons: pa.Table
     drivers: pa.Table
@@ -108,7 +111,32 @@ class Champion:
     is_pinned: bool = False
     backtests: pa.Table = field(default_factory=BACKTESTS.empty)
     past_forecasts: pa.Table = field(default_factory=PAST_FORECASTS.empty)
+    at_origins: pa.Table = field(default_factory=PAST_FORECASTS.empty)
     metrics_by_group: pa.Table = field(default_factory=METRICS_BY_GROUP.empty)
+
+
+@dataclass(frozen=True)
+class OrderProbabilities:
+    """How likely customers order within 90 days by the champion of churn: now, and as it was known at past cutoffs."""
+
+    churn: pa.Table
+    """Columns customer_id, as_of, value: the probability of no order."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """What an answer to churn says."""
+        names = ["customer_id", "as_of", "value"]
+        return cls(pa.concat_tables([answer.at_origins.select(names), answer.scores.select(names)]))
+
+    def added_to(self, rows: pa.Table) -> pa.Table:
+        """Rows with the column ORDER_PROBABILITY, NULL at other cutoffs."""
+        found = np.full(rows.num_rows, np.nan)
+        for cutoff in pc.unique(self.churn["as_of"]):
+            known = self.churn.filter(pc.equal(self.churn["as_of"], cutoff))
+            here = np.flatnonzero(pc.equal(rows["as_of"], cutoff.cast(rows["as_of"].type)))
+            place = pc.index_in(rows["customer_id"].take(here), known["customer_id"].combine_chunks())
+            found[here] = 1 - float_column(known.select(["value"]).take(place.combine_chunks()), "value", np.nan)
+        return rows.append_column(ORDER_PROBABILITY, pa.array(found, from_pandas=True))
 
 
 @dataclass(frozen=True)
@@ -120,6 +148,8 @@ class RunFeatures:
     keys: pa.Table
     """Numbers of customers by which a sample is drawn."""
     current: pa.Table
+    probabilities: OrderProbabilities | None = None
+    """None before churn is answered."""
 
     @cached_property
     def known(self) -> pa.Table:
@@ -178,7 +208,7 @@ def answer(
 
     `learners` are those of a benchmark or a test.
     """
-    current = unlabelled(population_of(view, question, features.current))
+    current = rows_to_score(view, question, features)
     training, kept = plan_training(view, question, str(features.current["feature_version"][0].as_py()))
     champion = reuse(view, question, training, kept) if kept else train(view, question, features, training, learners)
     has_reasons = question is CHURN
@@ -191,6 +221,7 @@ def answer(
     return Answer(
         scores=scores,
         past_forecasts=champion.past_forecasts,
+        at_origins=champion.at_origins,
         metrics_by_group=champion.metrics_by_group,
         reasons=reasons,
         drivers=churn_drivers(view, scores, reasons),
@@ -201,6 +232,24 @@ def answer(
     )
 
 
+def rows_to_score(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
+    """Today's rows of a question."""
+    rows = unlabelled(population_of(view, question, features.current))
+    return _with_probabilities(question, features, rows)
+
+
+def rows_to_learn(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
+    """Rows of past cutoffs with the labels that are known by the run, and today's without."""
+    return _with_probabilities(question, features, with_labels(view, question, features.known))
+
+
+def _with_probabilities(question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
+    """Rows about value with the probability of an order, where churn forecasts it; other rows as they are."""
+    if question is not VALUE or features.probabilities is None:
+        return rows
+    return features.probabilities.added_to(rows)
+
+
 def train(
     view: StageView,
     question: Question,
@@ -209,7 +258,7 @@ def train(
     learners: Sequence[Learner] | None = None,
 ) -> Champion:
     """Backtest, fit and keep one question's champion. Raises NotEnoughData when no learner can be fitted."""
-    rows = with_labels(view, question, features.known)
+    rows = rows_to_learn(view, question, features)
     origins = cutoff_origins(question, rows, view.run.as_of)
     trained = train_model(view, question, tuple(learners or LEARNERS[question.name]), origins, rows)
     result, groups = trained.result, metrics_by_group(view, trained.result, origins)
@@ -231,7 +280,8 @@ def train(
         training=training,
         is_pinned=pin is not None,
         backtests=trained.backtests,
-        past_forecasts=past_forecasts(view, result, origins),
+        past_forecasts=past_forecasts(view, result, [one for one in origins if one.name in result.origins]),
+        at_origins=past_forecasts(view, result, origins),
         metrics_by_group=groups,
     )
 
@@ -256,13 +306,13 @@ select * from backtests where run_id = '{training.trained_run_id}' and question 
 
 
 def past_forecasts(view: StageView, result: Backtest, origins: Sequence[Origin]) -> pa.Table:
-    """Rows of `past_forecasts`: what the champion forecast at each evaluated origin; of churn only."""
+    """Rows of `past_forecasts`: what the champion forecast at each of these origins; of churn only."""
     if result.question is not CHURN:
         return PAST_FORECASTS.empty()
     parts = [PAST_FORECASTS.empty()]
     for origin in origins:
-        if origin.name in result.origins:
-            forecast = result.evaluations[origin.name, result.champion].forecast
+        if evaluation := result.evaluations.get((origin.name, result.champion)):
+            forecast = evaluation.forecast
             same = {"run_id": view.run.run_id, "question": result.question.name}
             columns = {name: pa.repeat(text, len(forecast)) for name, text in same.items()}
             keys = {name: origin.test_rows[name] for name in ("customer_id", "as_of")}

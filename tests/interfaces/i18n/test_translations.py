@@ -16,6 +16,7 @@ from patron.interfaces.i18n.refusal_texts import rejection_text
 from patron.interfaces.i18n.translations import choose_locale, readable, words
 from patron.predict import category_needs, contract_churn, message_response
 from patron.predict.backtest import COVERAGE
+from patron.predict.feature_matrix import ORDER_PROBABILITY
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.recommenders.lists.exclusions import EXCLUSIONS
@@ -44,6 +45,7 @@ CODES = {
         *(feature.__name__ for feature in FEATURES),
         *INPUTS,
         *EXPECTED,
+        ORDER_PROBABILITY,
     ],
     "kind": sorted(set(KINDS.values())),
     "message": list(MESSAGE_REASONS),

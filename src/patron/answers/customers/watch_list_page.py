@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,7 @@ from patron.storage.runs.last_run import last_run
 PAGE_SIZE = 25
 Owner = Annotated[str, Field(max_length=64, description="User id, or nobody.")]
 Show = Literal["watched", "snoozed", "all"]
+SHOWN: tuple[Show, ...] = get_args(Show)
 
 
 @dataclass(frozen=True)

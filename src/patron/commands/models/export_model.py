@@ -14,12 +14,14 @@ from patron.predict import mlflow_model
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.common_sentences import OTHER_FOLDER
 from patron.schema.errors import NotFound, WorkspaceError
+from patron.schema.models.questions import CHURN, VALUE
 from patron.schema.sentences import Sentence
 from patron.storage.durable_files import disk_errors
 from patron.storage.models import model_registry
 from patron.storage.models.model_decisions import PINNABLE
 from patron.storage.models.model_history import find_model
 from patron.storage.models.model_registry import CARD_TEXT, MANIFEST, METRICS, MODEL
+from patron.storage.shop import Shop
 
 NOT_FROM_FEATURES = Sentence("not_from_features", "models of {name!r} do not forecast from a table of features")
 HOLDS_SOMETHING = Sentence("holds_something", "is not empty")
@@ -60,6 +62,8 @@ def export_to_mlflow(context: RequestContext, name: str, folder: Path) -> Export
         shutil.copytree(source / MODEL, folder / DATA / MODEL)
         for file in (MANIFEST, METRICS, CARD_TEXT):
             shutil.copyfile(source / file, folder / DATA / file)
+        if kept.question == VALUE.name:
+            _copy_churn(context.shop, models, kept.model_version, folder / DATA)
         for file, content in _descriptions(kept.model_version, kept.as_of).items():
             (folder / file).write_text(content, encoding="utf-8")
         half_written.pop_all()
@@ -67,6 +71,14 @@ def export_to_mlflow(context: RequestContext, name: str, folder: Path) -> Export
         context.record(connection, AuditAction.MODEL_EXPORTED, {"model_version": kept.model_version})
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return ExportedFolder(kept.model_version, str(folder), tuple(files))
+
+
+def _copy_churn(shop: Shop, models: Path, model_version: str, into: Path) -> None:
+    """Copy the model of churn of the same run, as value is a product with what it forecasts. Raises LakeDamaged."""
+    churn = f"{CHURN.name}/{model_version.partition('/')[2]}"
+    model_registry.require_sound(models, shop.store, churn)
+    shutil.copytree(models / churn / MODEL, into / CHURN.name / MODEL)
+    shutil.copyfile(models / churn / MANIFEST, into / CHURN.name / MANIFEST)
 
 
 def _descriptions(model_version: str, as_of: datetime) -> Mapping[str, str]:

@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from patron import predict
+from patron.predict.pinned_models import load_model
 from patron.predict.refit import refit
 from patron.schema.errors import NotFound, WorkspaceError
+from patron.schema.models.questions import CHURN, VALUE
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
 from patron.storage.models import model_registry
@@ -51,7 +53,10 @@ def verify_model(shop: Shop, name: str) -> Verification:
         manifest = model_registry.manifest(models, shop.store, model_version)
         _require_versions(shop, manifest)
         run = Run(manifest.version, datetime.fromisoformat(manifest.as_of), manifest.seed)
-        fitted = refit(shop.view(predict.READS, (), run=run, pinned=manifest.table_versions), manifest)
+        view = shop.view(predict.READS, (), run=run, pinned=manifest.table_versions)
+        of_value = manifest.question == VALUE.name
+        churn = load_model(models, shop.store, f"{CHURN.name}/{manifest.version}") if of_value else None
+        fitted = refit(view, manifest, churn)
         with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as folder:
             differences, count = model_registry.compare_files(models, model_version, fitted, Path(folder))
     return Verification(

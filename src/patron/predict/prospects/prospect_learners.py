@@ -65,7 +65,7 @@ class Prospects(Learner):
         return FittedProspects(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
 
     def _stages(self, rows: pa.Table) -> FittedStages:
-        return fit_stages(TrainingMatrix.of_rows(rows, None), self.trees, self.cap_quantile, is_lognormal=False)
+        return fit_stages(TrainingMatrix.of_rows(rows, None), self.trees, self.cap_quantile)
 
     def _weight(self, rows: pa.Table) -> float:
         """Slope of outcomes on forecasts of people that the trees had not seen, kept within 0 and 1."""

@@ -1,23 +1,18 @@
-"""What each customer will pay in the next 90 days."""
+"""What each customer will pay in the next 90 days: the probability of an order times the spend of those who order."""
 
 from typing import cast
 
 from patron.estimators.learner import Learner
 from patron.predict.baselines import Mean, Zero
-from patron.predict.value.boosted_value import Boosted, BoostedBlend
-from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
-from patron.predict.value.scaled_to_total import ScaledToTotal
-from patron.predict.value.stacked import Stacked
-from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
+from patron.predict.value.boosted_value import Boosted
+from patron.predict.value.btyd_learners import ParetoSpend
+from patron.predict.value.probability_times_spend import SPEND_MODELS, ProbabilityTimesSpend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 
 LEARNERS: tuple[Learner, ...] = (
     LastNinetyDays(),
     ShrunkenLastNinetyDays(),
-    *(cast("Learner", ScaledToTotal(one)) for one in (RecentBlend(), Boosted(), Stacked())),
+    *(cast("Learner", ProbabilityTimesSpend(one)) for one in SPEND_MODELS),
 )
-CANDIDATES: tuple[Learner, ...] = (
-    *LEARNERS,
-    *(Zero(), Mean(), ParetoSpend(), BoostedBlend(), TwoStage(), ZeroInflatedLogNormal()),
-)
-"""Every learner of value, for benchmarks: a run compares only those that earned their place."""
+CANDIDATES: tuple[Learner, ...] = (*LEARNERS, Zero(), Mean(), ParetoSpend(), Boosted())
+"""Every learner of value, for benchmarks: the last ones forecast value at once, without a probability of an order."""

@@ -140,19 +140,6 @@ class OrdersAndSpend:
         longer = self.season.calendar(pa.table({FIRST: [first], "T": [last - first]}))
         return replace(self.orders, calendar=longer)
 
-    def blend(self, table: pa.Table, recent_share: float) -> Numbers:
-        """The forecast, with `recent_share` of it from the last 90 days where the models see no drop-out, cents.
-
-        A constant rate cannot see a change of habit; where the models do see drop-out, recency counts already, and the
-        last 90 days of new customers, who have all just bought, mislead.
-        """
-        return self.blended(table, self.forecast(table), recent_share)
-
-    def blended(self, table: pa.Table, forecast: Numbers, recent_share: float) -> Numbers:
-        """As `blend`, of a forecast that is known."""
-        share = recent_share if self.orders.is_collapsed else 0.0
-        return share * np.maximum(float_column(table, "paid_cents_90_days"), 0.0) + (1 - share) * forecast
-
     def columns(self, table: pa.Table) -> dict[str, Numbers]:
         """What the two models say of each customer, as features for other learners."""
         summary = self.summary(table)

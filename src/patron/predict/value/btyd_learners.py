@@ -1,4 +1,4 @@
-"""Value from buying history alone: Pareto/NBD with Gamma-Gamma, by itself or blended with the last 90 days."""
+"""Value from buying history alone: Pareto/NBD with Gamma-Gamma, which benchmarks compare with."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,22 +13,18 @@ from patron.schema.numbers import Numbers
 
 @dataclass(frozen=True)
 class FittedBtyd(Saved, file="btyd.json"):
-    """Two fitted models, the weight of the last 90 days, and the median customer, to explain forecasts against."""
+    """Two fitted models, and the median customer, to explain forecasts against."""
 
     models: OrdersAndSpend
-    recent_share: float
     median: dict[str, float]
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        return forecasts(self._forecast(table))
+        return forecasts(self.models.forecast(table))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """How much each input moved the forecast: the forecast less what it would be with the median input, cents."""
-        return moved_from(self.median, table, self._forecast)
-
-    def _forecast(self, table: pa.Table) -> Numbers:
-        return self.models.blend(table, self.recent_share)
+        return moved_from(self.median, table, self.models.forecast)
 
 
 @dataclass(frozen=True)
@@ -41,25 +37,5 @@ class ParetoSpend(Learner):
 
     def fit(self, table: pa.Table) -> FittedBtyd:
         """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
-        return _fit(newest(table), 0.0)
-
-
-@dataclass(frozen=True)
-class RecentBlend(Learner):
-    """Pareto/NBD along the season, Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
-
-    recent_share: float = 0.3
-    """Weight of the last 90 days, 0 to 1."""
-
-    name: ClassVar[str] = "recent_blend"
-    complexity: ClassVar[int] = 1
-    fitted: ClassVar[type] = FittedBtyd
-
-    def fit(self, table: pa.Table) -> FittedBtyd:
-        """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
-        return _fit(newest(table), self.recent_share)
-
-
-def _fit(rows: pa.Table, recent_share: float) -> FittedBtyd:
-    models = OrdersAndSpend.fit(rows)
-    return FittedBtyd(models, recent_share, median_of(rows))
+        rows = newest(table)
+        return FittedBtyd(OrdersAndSpend.fit(rows), median_of(rows))

@@ -17,9 +17,8 @@ from scipy.special import expit
 
 from patron.estimators.learner import Learner, forecasts
 from patron.predict.feature_matrix import Design
-from patron.predict.value.boosted_value import LATER
 from patron.predict.value.btyd_inputs import OrdersAndSpend
-from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
+from patron.predict.value.training_matrix import LATER, TrainingMatrix, cap_of, with_history
 from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers

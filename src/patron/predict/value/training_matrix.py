@@ -5,13 +5,18 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from patron.estimators.boosted_trees import BinnedMatrix
 from patron.estimators.learner import LABEL, labelled, newest
 from patron.predict.feature_matrix import Design
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
+
+LATER = "Import what happened since, or run at an earlier cutoff."
+MIN_BUYERS = 50
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,15 @@ class TrainingMatrix:
     def binned(self) -> BinnedMatrix:
         """The matrix as trees take it."""
         return BinnedMatrix(self.matrix)
+
+    @cached_property
+    def buyers(self) -> npt.NDArray[np.intp]:
+        """Rows of those who paid something. Raises NotEnoughData with too few to learn from."""
+        places = np.flatnonzero(self.label > 0)
+        if len(places) < MIN_BUYERS:
+            what = f"{len(places)} bought after the cutoffs to learn from, and {MIN_BUYERS} are needed"
+            raise NotEnoughData(what, where="training", todo=LATER)
+        return places
 
     @classmethod
     def of(cls, table: pa.Table, models: OrdersAndSpend | None = None) -> Self:

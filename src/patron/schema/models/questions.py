@@ -135,7 +135,7 @@ VALUE = Question(
         metrics.DECILE_MAPE,
     ),
     baselines=("last_90_days", "shrunken_last_90_days"),
-    default="stacked",
+    default="stacked_spend",
 )
 CHURN = Question(
     name="churn",

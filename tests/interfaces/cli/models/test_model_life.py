@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from patron import __version__
@@ -20,6 +22,7 @@ from patron.govern.access import audit_log
 from patron.interfaces.console.templating import environment
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
+from patron.predict.feature_matrix import ORDER_PROBABILITY
 from patron.run import require_usable_models, run_loop
 from patron.schema.errors import LakeDamaged, NotFound, SettingsError, WorkspaceError
 from patron.schema.tables import BACKTESTS, ORDER_LINES, SCORES
@@ -261,7 +264,11 @@ def test_an_exported_model_forecasts_the_same_from_a_table_of_features(shop, pat
         f"select * from features {of_run} and as_of = (select max(as_of) from features {of_run}) order by customer_id"
     )
     scores = shop.snapshot().query(f"select value from scores {of_run} and question = 'value' order by customer_id")
-    assert model.predict(features).tolist() == scores["value"].to_pylist()
+    assert np.isfinite(model.predict(features)).all(), "it brings the model of churn of its own run"
+    of_churn = f"select value from scores {of_run} and question = 'churn' order by customer_id"
+    probability = 1 - shop.snapshot().query(of_churn)["value"].to_numpy()
+    of_run_now = features.append_column(ORDER_PROBABILITY, pa.array(probability))
+    assert model.predict(of_run_now).tolist() == scores["value"].to_pylist()
     assert (tmp_path / "model" / "requirements.txt").read_text().endswith(f"patron[platform]=={__version__}\n")
     refused = patron("models", "export", "value", "--mlflow", tmp_path / "model", "--workspace", shop.folder)
     assert (refused.code, "is not empty" in refused.message) == (1, True)

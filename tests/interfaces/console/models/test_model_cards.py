@@ -14,10 +14,10 @@ from patron.interfaces.i18n.translations import words
 CARD = {
     "question": "Spend in the next 90 days.",
     "unit": "cents",
-    "learner": "boosted",
+    "learner": "boosted_spend",
     "description": "LightGBM.",
     "settings": "trees = {'leaf_penalty': 10.0}, cap = 0.99",
-    "why": "boosted has the best.",
+    "why": "boosted_spend has the best.",
     "best_baseline": "last_90_days",
     "cutoffs": "2017-04-01, 2017-07-01",
     "training_rows": "5800",
@@ -31,11 +31,21 @@ NAMES = ("RMSE", "LightGBM", "Tweedie", "BTYD", "Brier")
 def row(learner: str, value: float, gain: float) -> Backtest:
     numbers = {"low": None, "high": None, "gain": gain, "gain_low": None, "gain_high": None, "customer_count": 9}
     return Backtest(
-        "value", "all", learner, "boosted", "rmse", value, baseline="last_90_days", baseline_value=60_000.0, **numbers
+        "value",
+        "all",
+        learner,
+        "boosted_spend",
+        "rmse",
+        value,
+        baseline="last_90_days",
+        baseline_value=60_000.0,
+        **numbers,
     )
 
 
-def question(*rows: Backtest, champion: str = "boosted", default: str | None = "stacked", **card: str) -> Question:
+def question(
+    *rows: Backtest, champion: str = "boosted_spend", default: str | None = "stacked_spend", **card: str
+) -> Question:
     return Question(
         question="value",
         unit="money",
@@ -53,11 +63,11 @@ def question(*rows: Backtest, champion: str = "boosted", default: str | None = "
     )
 
 
-BOOSTED, BETTER = row("boosted", 50_000.0, 10_000.0), row("stacked", 49_900.0, 10_100.0)
+BOOSTED, BETTER = row("boosted_spend", 50_000.0, 10_000.0), row("stacked_spend", 49_900.0, 10_100.0)
 BASELINE = row("last_90_days", 60_000.0, 0.0)
 CASES = {
     "no longer asked": (question(BOOSTED, BASELINE, default=None), ("$500", "$600")),
-    "default": (question(BOOSTED, BETTER, BASELINE, default="boosted"), ("$500", "$600")),
+    "default": (question(BOOSTED, BETTER, BASELINE, default="boosted_spend"), ("$500", "$600")),
     "better than the default": (question(BOOSTED, BASELINE), ("$500", "$600")),
     "baseline": (question(BASELINE, champion="last_90_days"), ("$600",)),
     "unproven": (question(), ()),

@@ -1,6 +1,6 @@
 """The watch list: who is at risk, why, what is at stake, who looks after them, and what is done about it."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from patron.answers.customers.customer_list import NOBODY
 from patron.answers.customers.customer_marks import list_staff
 from patron.answers.customers.watch_list import watch_list_history
-from patron.answers.customers.watch_list_page import WatchListPage, show_watch_list
+from patron.answers.customers.watch_list_page import SHOWN, Show, WatchListPage, show_watch_list
 from patron.commands.access.record_list_export import record_list_export
 from patron.commands.customers.customer_work import SNOOZE_REASONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
@@ -96,7 +96,7 @@ def _file(request: Request) -> Response:
 def _watch_list(request: Request, limit: int | None = None) -> WatchListPage:
     """The page that an address names; a parameter that is not valid is as usual."""
     parameters = request.query_params
-    show = parameters["show"] if parameters.get("show") in {"snoozed", "all"} else "watched"
+    show = cast("Show", parameters.get("show")) if parameters.get("show") in SHOWN else SHOWN[0]
     page = bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1
     return show_watch_list(context_of(request), parameters.get("owner", "")[:64], show, page, limit=limit)
 

@@ -241,7 +241,7 @@ def test_sentences_say_the_numbers_of_the_tiles(shop, client):
     drawn = [row for row in rows_of(last_run(shop), "decisions") if row["reason"] == "exploring"]
     assert (exploration["customer_count"] if exploration else 0) == len(drawn)
     if exploration:
-        sentence = f"drew the actions of {formats.count(len(drawn))} customers by lot"
+        sentence = f"randomised the actions of {formats.count(len(drawn))} customers"
         assert all(sentence in page for page in (overview, brief))
 
 

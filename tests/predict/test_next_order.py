@@ -70,7 +70,7 @@ def test_the_longer_horizon_stands_and_the_shorter_is_drawn_below_it():
     assert [one.schema for one in found] == [table.schema for table in tables]
 
 
-CHANCES = st.floats(0.001, 0.999)
+CHANCES = st.floats(1e-4, 1 - 1e-4)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -83,6 +83,4 @@ def test_nobody_has_the_same_chance_for_two_horizons_and_the_order_of_customers_
     usual = shorter < longer / 3
     assert np.allclose(drawn[usual], shorter[usual], rtol=0.01)
     alike = drawn_below(shorter, np.full(len(shorter), of_all))
-    assert np.array_equal(np.argsort(alike, kind="stable"), np.argsort(shorter, kind="stable")) or np.all(
-        np.diff(alike[np.argsort(shorter)]) >= 0
-    )
+    assert np.all(np.diff(alike[np.argsort(shorter)]) >= 0)

@@ -13,7 +13,7 @@ from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_
 from patron.schema.numbers import Numbers, float_column
 
 ORDER_PROBABILITY = "order_probability_90_days"
-"""Column that rows about value get: how likely an order is by the champion of churn. It is no feature of spend."""
+"""Column of rows about value: the probability of an order by the champion of churn. It is no feature of spend."""
 NOT_FEATURES = frozenset(
     {
         *("run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY, ORDER_PROBABILITY),

@@ -16,8 +16,8 @@ from patron.storage.runs.stage_view import StageView
 log = logging.getLogger(__name__)
 
 
-def unanswered(view: StageView, question: Target, error: NotEnoughData) -> str:
-    """The question with the reason why the run has no answer, as its summary keeps it; the log has it too."""
+def log_unanswered(view: StageView, question: Target, error: NotEnoughData) -> str:
+    """Log why the run does not answer a question; the same in short, as the run's summary keeps it."""
     # why not a warning: a young shop has too little history for some questions, and the summary says so
     log.info("run %s does not answer %s: %s", view.run.run_id, question.name, error.log_line)
     return f"{question.name}: {error.what}"
@@ -37,5 +37,5 @@ def part_result(view: StageView, question: Target, answer: Callable[[], CurrentM
     try:
         champion = answer()
     except NotEnoughData as error:
-        return PartResult(unanswered=(unanswered(view, question, error),))
+        return PartResult(unanswered=(log_unanswered(view, question, error),))
     return PartResult(champion.backtests, trainings=(champion.training,))

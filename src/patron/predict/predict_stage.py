@@ -10,7 +10,7 @@ from patron.predict.background import in_background
 from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
-from patron.predict.part_result import unanswered
+from patron.predict.part_result import log_unanswered
 from patron.predict.purchase.coherent_probabilities import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, OrderProbabilities, answer, read_features
@@ -112,7 +112,7 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
         except NotEnoughData as error:
             pin = view.pinned_models.get(question.name)
             also = f"; {pin.model_version}, to which it is pinned, does not score either" if pin else ""
-            missing.append(unanswered(view, question, error) + also)
+            missing.append(log_unanswered(view, question, error) + also)
         if question is CHURN and CHURN.name in found:
             features = replace(features, probabilities=OrderProbabilities.of(found[CHURN.name]))
     return [found[question.name] for question in asked if question.name in found], missing
@@ -126,4 +126,4 @@ def answer_prospects(view: StageView) -> tuple[list[Answer], list[str]]:
     try:
         return [answer(view, PROSPECTS, features)], []
     except NotEnoughData as error:
-        return [], [unanswered(view, PROSPECTS, error)]
+        return [], [log_unanswered(view, PROSPECTS, error)]

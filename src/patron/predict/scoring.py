@@ -244,7 +244,7 @@ def rows_to_learn(view: StageView, question: Question, features: RunFeatures) ->
 
 
 def _with_probabilities(question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
-    """Rows about value with the probability of an order, where churn forecasts it; other rows as they are."""
+    """The rows, with the probability of an order if the question is value and churn has a forecast."""
     if question is not VALUE or features.probabilities is None:
         return rows
     return features.probabilities.added_to(rows)

@@ -68,7 +68,7 @@ def test_a_placebo_is_a_difference_an_offer_and_earned_nothing():
 def test_exploration_follows_what_was_earned():
     explored = replace(EMPTY, exploration=Exploration(12, 7, 345.0, 99.0))
     said = lines(explored, "earned")[1]
-    assert "12 customers by lot; 7 of them get an offer, at an expected cost of $3.45" in said
+    assert "randomised the actions of 12 customers; 7 of them get an offer, at an expected cost of $3.45" in said
     assert "gives up an expected $0.99" in said
 
 

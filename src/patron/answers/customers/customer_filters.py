@@ -176,10 +176,10 @@ def _share(percent: float | None) -> float | None:
 
 
 def _period(first: date | None, last: date | None, time_zone: str) -> Period:
-    return Period(_begin_of(first, time_zone, 0), _begin_of(last, time_zone, 1))
+    return Period(_start_of(first, time_zone, 0), _start_of(last, time_zone, 1))
 
 
-def _begin_of(day: date | None, time_zone: str, days_later: int) -> datetime | None:
+def _start_of(day: date | None, time_zone: str, days_later: int) -> datetime | None:
     """Midnight of a day, or of one later; a time as it is."""
     if day is None or isinstance(day, datetime):
         return day

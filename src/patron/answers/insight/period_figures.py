@@ -29,7 +29,7 @@ from patron.answers.insight.revenue import (
     OF_SHOP,
     WINDOW_FIGURES,
     Window,
-    brought_since,
+    earlier_customers_cents,
     earlier_run_id,
     expected_cents,
     first_order_at,
@@ -154,7 +154,7 @@ def show_period(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     return PeriodOverview(show_overview(cache, visible=visible), period_at_last_run(cache, parse_period_query(named)))
 
 
-def _within(column: str, start: datetime | None, end: datetime | None, view: Snapshot) -> dict[str, str]:
+def _time_filters(column: str, start: datetime | None, end: datetime | None, view: Snapshot) -> dict[str, str]:
     """Parameters of the customer list for a time from a start until before an end: days where they are midnights."""
     zone, parameters = ZoneInfo(view.settings.shop.time_zone), dict[str, str]()
     for name, at, days in (("from", start, 0), ("to", end, 1)):
@@ -194,26 +194,26 @@ def _window_of(view: Snapshot, span: Span) -> Window:
 def _shop_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
     # why: who ordered last in the period ordered in it, and nobody else, where it goes on until the run
     reaches_run = sums.span.ends_at == view.run.as_of
-    buyers = _within("last_order", sums.span.starts_at, None, view) if reaches_run else {}
+    buyers = _time_filters("last_order", sums.span.starts_at, None, view) if reaches_run else {}
     return tuple(sums.figure(code, "shop", query, buyers) for code in OF_SHOP)
 
 
 def _customer_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
     start, known = sums.span.starts_at, dict[str, str]()
     if sums.span.ends_at == view.run.as_of:
-        known = _within("last_order", start, None, view) | _within("first_order", None, start, view)
+        known = _time_filters("last_order", start, None, view) | _time_filters("first_order", None, start, view)
     earlier = _earlier_view(view, sums.span, query)
     at_risk = (_at_risk_count(view), _at_risk_count(earlier) if earlier else None)
     at_stake = (_at_stake(view) or 0.0, _at_stake(earlier) if earlier else None)
     return (
         sums.figure("revenue_known", "customers", query, known),
         _expected_revenue(view, query),
-        _of_runs("at_risk", "count", at_risk, earlier, query, {"lifecycle_stage": "at_risk"}),
-        _of_runs("value_at_risk", "money", at_stake, earlier, query, {"at_risk": "1", "sort": "value_at_risk"}),
+        _run_figure("at_risk", "count", at_risk, earlier, query, {"lifecycle_stage": "at_risk"}),
+        _run_figure("value_at_risk", "money", at_stake, earlier, query, {"at_risk": "1", "sort": "value_at_risk"}),
     )
 
 
-def _of_runs(
+def _run_figure(
     code: str,
     unit: str,
     values: tuple[float, float | None],
@@ -233,7 +233,7 @@ def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
     """What customers are expected to bring in 90 days, next to what those of 90 days ago have brought since."""
     value = expected_cents(view)
     is_compared = query.compare != "none" and value is not None
-    brought = brought_since(view) if is_compared else None
+    brought = earlier_customers_cents(view) if is_compared else None
     reason = "no_forecast" if value is None else "nothing_then" if is_compared and not brought else None
     return PeriodFigure(
         "expected_value", "money", "customers", value, brought or None, reason, "customers_then", {"sort": "value"}
@@ -241,7 +241,7 @@ def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
 
 
 def _new_customer_figures(view: Snapshot, sums: _Sums, query: PeriodQuery) -> tuple[PeriodFigure, ...]:
-    filters = _within("first_order", sums.span.starts_at, sums.span.ends_at, view)
+    filters = _time_filters("first_order", sums.span.starts_at, sums.span.ends_at, view)
     won = (sums.figure(code, "new_customers", query, filters) for code in ("revenue_new", "new_customers"))
     return (*won, _expected_of_prospects(view, query))
 

@@ -31,11 +31,11 @@ class Window:
     starts_at: datetime
     ends_at: datetime
     paid_cents: int = 0
-    """By everybody, guests whom nothing tells apart too."""
+    """Net paid by everybody, guests too."""
     known_cents: int = 0
-    """By customers who had ordered before the window."""
+    """Net paid by customers whose first order came before the window."""
     new_cents: int = 0
-    """By customers whose first order is in the window."""
+    """Net paid by customers whose first order is in the window."""
     order_count: int = 0
     customer_count: int = 0
     """Customers with an order in the window."""
@@ -199,7 +199,7 @@ def expected_cents(view: Snapshot) -> float | None:
     return records(view.query(sql + literal(view.run.run_id)))[0]["total"]
 
 
-def brought_since(view: Snapshot) -> float | None:
+def earlier_customers_cents(view: Snapshot) -> float | None:
     """What those who were customers 90 days ago have brought since, cents: a forecast is compared with it.
 
     Whoever was won since belongs to neither: 90 days ago a forecast would not have had them, and today's has not those
@@ -218,7 +218,7 @@ def _expected_value(view: Snapshot) -> KeyFigure:
         "expected_value",
         "money",
         value=value,
-        previous=None if value is None else brought_since(view),
+        previous=None if value is None else earlier_customers_cents(view),
         trend=tuple(by_run.values()),
         compared="customers_then",
     )

@@ -34,7 +34,7 @@ class ReasonCount:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What the run does to learn what offers cause: customers whose action was drawn by lot."""
+    """What the run does to learn what offers cause: customers whose action was randomised."""
 
     customer_count: int
     offer_count: int
@@ -42,7 +42,7 @@ class Exploration:
     offer_cost_cents: float
     """Expected cost of these offers."""
     given_up_cents: float
-    """Expected net value that drawing gives up, against the best action for everybody."""
+    """Expected net value that randomising gives up, against the best action for everybody."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class DecisionSummary:
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
     exploration: Exploration | None = None
-    """None where no action was drawn."""
+    """None where no action was randomised."""
     outlooks: tuple[OfferOutlook, ...] = ()
     """One for each offer that anybody could get, in order of how much it earns with the customers it pays for."""
     withdrawal: Withdrawal | None = None

@@ -1,4 +1,4 @@
-"""Sentences about decisions: why one was taken, what more budget would have earned, and what is drawn to learn."""
+"""Sentences about decisions: why one was taken, what more budget would have earned, and what is randomised."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ UNIT_CENTS = 100
 
 
 def exploration_sentence(exploration: Exploration, words: Words, formats: Formats) -> str:
-    """Whose actions the run drew to learn what offers cause, and what that costs."""
+    """How many actions the run randomised to learn what offers cause, and what that costs."""
     return words(
         "decisions.exploring",
         n=exploration.customer_count,

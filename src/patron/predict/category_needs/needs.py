@@ -19,7 +19,7 @@ from patron.predict.category_needs.pair_rows import FEATURE_VERSION, CategoryPai
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.origins import cutoff_origins
-from patron.predict.part_result import PartResult, unanswered
+from patron.predict.part_result import PartResult, log_unanswered
 from patron.predict.retraining import CurrentModel, train_or_reuse
 from patron.predict.training import TrainedModel, train_model
 from patron.schema.errors import NotEnoughData
@@ -75,7 +75,7 @@ def build_category_needs(
         if CATEGORY_PURCHASE.name in models.by_question:
             needs, totals = score_categories(view, fitted.purchases, models, limits)
     except NotEnoughData as error:
-        models = Models(unanswered=[unanswered(view, CATEGORY_PURCHASE, error)])
+        models = Models(unanswered=[log_unanswered(view, CATEGORY_PURCHASE, error)])
     view.write("category_needs", needs)
     view.write("category_forecasts", totals)
     used = models.by_question.values()
@@ -89,7 +89,7 @@ def fit_categories(view: StageView) -> FittedCategories:
     try:
         return FittedCategories(purchases, fit_models(view, purchases))
     except NotEnoughData as error:
-        return FittedCategories(purchases, Models(unanswered=[unanswered(view, CATEGORY_PURCHASE, error)]))
+        return FittedCategories(purchases, Models(unanswered=[log_unanswered(view, CATEGORY_PURCHASE, error)]))
 
 
 def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:
@@ -114,7 +114,7 @@ def fit_models(view: StageView, purchases: Purchases) -> Models:
         try:
             models.by_question[question.name] = current_model(view, question, rows)
         except NotEnoughData as error:
-            models.unanswered.append(unanswered(view, question, error))
+            models.unanswered.append(log_unanswered(view, question, error))
     return models
 
 

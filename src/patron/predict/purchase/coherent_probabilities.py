@@ -2,8 +2,8 @@
 
 Each horizon has a model of its own. The longer horizon stands: it has seen the most orders. The shorter is drawn below
 it, in cumulative hazards: a share r of the longer one becomes r / (1 + r^4)^(1/4). That leaves a usual share as it is
-(a third loses .3 %), and one above 1, where the models contradict each other, ends below 1. Nobody's order by the
-shorter horizon changes among customers with the same longer one, and no two horizons have the same chance.
+(a third loses .3 %), and one above 1, where the models contradict each other, ends below 1. Customers with the
+same longer chance keep their order by the shorter one, and no two horizons have the same chance.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ SHORTER_FIRST = (PURCHASE_7_DAYS.name, PURCHASE.name, CHURN.name)
 BEND = 4.0
 """How sharply a share bends towards 1; one that is infinite would cut it off there."""
 SUREST = 1 - 1e-9
+MOST_SHARE = 100.0
+"""A larger share counts as this one: beyond some thousand the result would round to the longer chance itself."""
 
 
 def coherent_scores(scores: Sequence[pa.Table]) -> list[pa.Table]:
@@ -43,6 +45,7 @@ def drawn_below(chance: Numbers, longer: Numbers) -> Numbers:
     most = -np.log1p(-np.clip(longer, 0.0, SUREST))
     hazard = -np.log1p(-np.clip(chance, 0.0, SUREST))
     share = np.divide(hazard, most, out=np.zeros(len(hazard)), where=most > 0)
+    share = np.minimum(share, MOST_SHARE)
     with np.errstate(over="ignore"):
         bent = (1 + np.power(share, -BEND, out=np.full(len(share), np.inf), where=share > 0)) ** (-1 / BEND)
     return np.where(np.isnan(longer), chance, -np.expm1(-most * bent))

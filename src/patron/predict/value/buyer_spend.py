@@ -19,11 +19,11 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
 CAP_QUANTILE = 0.99
-"""What buyers paid counts up to this quantile: a few make most of the error."""
+"""Models learn what buyers paid only up to this quantile: a few make most of the error."""
 MIN_LARGE_SHARE = 1 / 3
 """Nobody is large below this part of the cap."""
 SMALLEST = 1e-9
-"""A smaller probability is 0 for a machine."""
+"""Smaller probabilities count as 0."""
 
 
 class FittedSpend(Protocol):
@@ -89,7 +89,7 @@ class FittedHistorySpend(Saved, file="history_spend.json"):
 
 @dataclass(frozen=True)
 class HistorySpend:
-    """Pareto/NBD and Gamma-Gamma along the season: how much those who order order, and what one brings, cents."""
+    """Spend that Pareto/NBD along the season and Gamma-Gamma expect, over the probability of an order, cents."""
 
     name: str = "history_spend"
 
@@ -114,7 +114,7 @@ class FittedBoostedSpend(Saved, file="boosted_spend.json"):
 
     def spend(self, rows: pa.Table, matrix: Numbers) -> Numbers:
         """The mean that the trees say, up to the cap, cents."""
-        start = start_of(rows, self.cap_cents) if self.corrects_history else 0.0
+        start = log_history_spend(rows, self.cap_cents) if self.corrects_history else 0.0
         return np.minimum(np.exp(start + self.trees.raw(matrix)) * self.factor_cents, self.cap_cents)
 
     def contributions(self, matrix: Numbers) -> Numbers:
@@ -146,7 +146,7 @@ class BoostedSpend:
     fitted: ClassVar[type] = FittedBoostedSpend
 
     def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedBoostedSpend:  # noqa: ARG002
-        """Fit to what buyers paid up to the cap. Raises NotEnoughData."""
+        """Fit the trees to what buyers paid, up to the cap. Raises NotEnoughData."""
         if training is None:
             raise NotEnoughData("too few bought after the cutoffs to learn from", where=self.name, todo=LATER)
         places, cap = training.buyers, cap_of(training.label, CAP_QUANTILE)
@@ -155,7 +155,7 @@ class BoostedSpend:
         label = np.log(paid / scale) if self.loss == LOG_NORMAL else paid / scale
         start, objective = None, dict(OBJECTIVES[self.loss])
         if self.corrects_history:
-            start = start_of(training.rows, cap)[places]
+            start = log_history_spend(training.rows, cap)[places]
             objective["boost_from_average"] = False
         begun = None if start is None else start - np.log(scale)
         trees = self.trees.fit(training.binned, label, objective, start=begun, rows=places)
@@ -164,7 +164,7 @@ class BoostedSpend:
         return FittedBoostedSpend(trees, factor, cap, self.corrects_history)
 
 
-def start_of(rows: pa.Table, cap_cents: float) -> Numbers:
+def log_history_spend(rows: pa.Table, cap_cents: float) -> Numbers:
     """Logarithm of what history says, up to the cap."""
     return np.log(np.clip(spend_of_history(rows), 1.0, cap_cents))
 

@@ -110,7 +110,7 @@ class ProbabilityTimesSpend:
                 "no probability of an order is known at the cutoff", where=self.name, todo="Import a longer history."
             )
         history = OrdersAndSpend.fit(here)
-        training = _training_of(table, history)
+        training = _training_matrix(table, history)
         known = {name: one.spend for name, one in others.items() if isinstance(one, FittedValue)}
         spend = self.spend.fit(training, known)
         design = training.design if training and not isinstance(spend, FittedHistorySpend) else None
@@ -133,7 +133,7 @@ class ProbabilityTimesSpend:
         )
 
 
-def _training_of(table: pa.Table, history: OrdersAndSpend) -> TrainingMatrix | None:
+def _training_matrix(table: pa.Table, history: OrdersAndSpend) -> TrainingMatrix | None:
     """What models of spend learn from; None where too few have bought after a past cutoff."""
     with suppress(NotEnoughData):
         training = TrainingMatrix.of(table, history)

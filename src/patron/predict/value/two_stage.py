@@ -1,4 +1,4 @@
-"""Value in two stages: whether somebody buys, times what those who buy spend (Vanderveld et al., KDD 2016)."""
+"""Value of prospects in two stages: P(buy) times the spend of buyers, both boosted (Vanderveld et al., KDD 2016)."""
 
 from dataclasses import dataclass
 

@@ -137,9 +137,9 @@ FIGURES: tuple[Figure, ...] = (
         "`decisions`",
     ),
     Figure(
-        "drawn_actions",
+        "randomised_actions",
         COUNT,
-        "customers whose action was drawn by lot, to learn what offers cause",
+        "customers whose action was randomised, to learn what offers cause",
         "customers considered",
         AT_RUN,
         NONE,
@@ -148,7 +148,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "given_up",
         MONEY,
-        "expected net value that drawing gives up, against the best action for everybody",
+        "expected net value that randomising gives up, against the best action for everybody",
         "customers considered",
         AT_RUN,
         NONE,

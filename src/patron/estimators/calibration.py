@@ -47,3 +47,13 @@ class Calibration:
         bounds = [(0.0, STEEPEST), (-MAX_LOG_ODDS, MAX_LOG_ODDS)]
         fit = scipy.optimize.minimize(mean_loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(float(fit.x[0]), float(fit.x[1]))
+
+    @classmethod
+    def of_same_mean(cls, slope: float, log_odds: Numbers) -> Self:
+        """Stretch log-odds by a positive slope, and shift them so that their mean probability stays as it is."""
+
+        def excess(shift: float) -> float:
+            return float(np.mean(cls(slope, shift).probability(log_odds) - cls().probability(log_odds)))
+
+        low, high = ((1 - slope) * bound for bound in (log_odds.min(), log_odds.max()))
+        return cls(slope, float(scipy.optimize.brentq(excess, min(low, high) - 1, max(low, high) + 1)))

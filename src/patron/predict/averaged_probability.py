@@ -1,13 +1,14 @@
 """How likely something is: the mean log-odds of several models, of those that the shop's history is long enough for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit, logit
+from scipy.special import logit
 
+from patron.estimators.calibration import Calibration
 from patron.estimators.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.estimators.saving import Saved
 from patron.predict.order_probability import FittedOrderProbability, OrderProbability
@@ -36,11 +37,13 @@ class FittedAverage(Saved, file="averaged.json"):
     """Several fitted models of a probability; each counts the same."""
 
     members: Mapping[str, Fitted]
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of their mean log-odds."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the probability, 0 to 1."""
         each = [logit(float_column(member.predict(table), FORECAST)) for member in self.members.values()]
-        return forecasts(expit(np.mean(each, axis=0)))
+        return forecasts(self.calibration.probability(np.mean(each, axis=0)))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the log-odds of the member with the most features."""

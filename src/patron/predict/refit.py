@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from patron.estimators.learner import FORECAST, Fitted
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import settings_of
+from patron.predict.recalibration import recalibrate
 from patron.predict.scoring import OrderProbabilities, RunFeatures, read_features, rows_to_learn
 from patron.predict.survival import kept_hazards
 from patron.predict.survival.landmarks import first_order_at, read_landmarks
@@ -52,7 +53,7 @@ def _refit_question(view: StageView, manifest: Manifest, churn: Fitted | None) -
         features = replace(features, probabilities=_probabilities(churn, features))
     rows = rows_to_learn(view, question, features)
     _require_rows(manifest, model_registry.data_hash(rows))
-    return learner.fit(rows)
+    return recalibrate(learner.fit(rows), manifest.slope, rows)
 
 
 def _probabilities(churn: Fitted, features: RunFeatures) -> OrderProbabilities:

@@ -1,7 +1,7 @@
 """One question about a number: train and keep its champion, or take an earlier run's, and score every customer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Self
@@ -21,6 +21,7 @@ from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.origins import Origin, cutoff_origins, unlabelled
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds, Outcomes
+from patron.predict.recalibration import least_slope, recalibrate
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
@@ -261,6 +262,8 @@ def train(
     rows = rows_to_learn(view, question, features)
     origins = cutoff_origins(question, rows, view.run.as_of)
     trained = train_model(view, question, tuple(learners or LEARNERS[question.name]), origins, rows)
+    slope = least_slope(trained.result)
+    trained = replace(trained, fitted=recalibrate(trained.fitted, slope, rows), slope=slope)
     result, groups = trained.result, metrics_by_group(view, trained.result, origins)
     pin = view.pinned_models.get(question.name)
     # why: a run that is run again must not replace a pinned model

@@ -30,6 +30,8 @@ class TrainedModel:
     """Rows of `backtests`."""
     rows: pa.Table
     """What it was fitted to, as a manifest names it."""
+    slope: float = 1.0
+    """By how much its log-odds were stretched after it was fitted."""
 
 
 def train_model(
@@ -81,6 +83,7 @@ def keep(
         table_versions={name: view.table_version(name) for name in tables},
         row_count=rows.num_rows,
         data_hash=model_registry.data_hash(rows),
+        slope=trained.slope,
     )
     card = card_of(trained.result, learner, manifest, backtests)
     champion = backtests.filter(pc.equal(backtests["learner"], learner.name)).to_pylist()

@@ -90,6 +90,8 @@ class Manifest:
     """Rows it was fitted to, labelled or not."""
     data_hash: str
     """SHA-256 of customer, cutoff and label of these rows."""
+    slope: float = 1.0
+    """By how much its log-odds were stretched after it was fitted, as past cutoffs asked for."""
 
     @property
     def model_version(self) -> str:
@@ -307,7 +309,7 @@ def manifest(models: Path, store: Store | DeclaredStore, model_version: str) -> 
     _require_known(models, store, model_version)
     require_sound(models, store, model_version, only=())
     content = read_json(models / model_version / MANIFEST)
-    return Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__})
+    return Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__ if name in content})
 
 
 def compare_files(models: Path, model_version: str, fitted: FittedModel, scratch: Path) -> tuple[tuple[str, ...], int]:

@@ -1,6 +1,7 @@
 """What is erased is in no file, version or log of a table; the rest stays, and so does which loads were taken."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,18 @@ def test_files_of_others_are_not_touched_and_no_statistics_name_anybody(lake):
     limits = [name for name in actions.column_names if name.startswith(("min.", "max."))]
     assert all(actions[name].null_count == actions.num_rows for name in limits)
     assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 0
+
+
+@pytest.mark.parametrize("name", ["Mein schöner Laden", "50% & more", "a#b?c=d", "it's [new]*", "店铺"])
+def test_a_lake_may_be_in_a_folder_of_any_name(tmp_path, name):
+    lake = Eraser(tmp_path / name / "lake", record_next_to(tmp_path / name / "lake"))
+    lake.append(CUTOFFS, cutoff_rows("a", "x", "y"))
+    lake.append(CUTOFFS, cutoff_rows("b", "x"))
+    assert all(Path(file).is_file() for file in lake.files(CUTOFFS))
+    assert {path.name for path in (tmp_path / name).iterdir()} >= {"lake", "store.db"}
+    assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 2
+    lake.delete_history(CUTOFFS)
+    assert customers(lake) == ["y"]
 
 
 def test_values_leave_rows_that_stay(lake):

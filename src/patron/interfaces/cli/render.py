@@ -1,5 +1,6 @@
 """How results look in a terminal."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,7 +183,8 @@ def show_demo(result: "Demo", workspace: Path) -> None:
         output.say(f"  - {line}")
     output.say()
     output.say(f"Report, open it in a browser: {reports[0]} (Chinese: {reports[1].name})")
-    output.say(f"Console: patron serve --demo --workspace {workspace}   (in this checkout: .venv/bin/patron)")
+    folder = shlex.quote(str(workspace))
+    output.say(f"Console: patron serve --demo --workspace {folder}   (in this checkout: .venv/bin/patron)")
 
 
 def is_primary_metric(row: "Backtest") -> bool:

@@ -1,5 +1,6 @@
 """What every page of the console shares: language, formats, frame, and the part of a page that is asked for."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -168,7 +169,7 @@ class Console:
     def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
-            return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
+            return self.page(request, "empty.html", folder=shlex.quote(str(self.answers.shop.folder)))
         if isinstance(error, ReadOnlyPast):
             return self.page(request, "refused_past.html", status=status)
         return self.error_page(request, status, error)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,7 +14,7 @@ from patron.storage.duck_engine import DuckEngine
 from patron.storage.durable_files import sync
 from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_checkpoint import NO_CHECKPOINT, write_checkpoint
-from patron.storage.lake.lake_log import LOG, table_errors
+from patron.storage.lake.lake_log import LOG, paths_of, table_errors
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Eraser(Lake):
         with table_errors(folder):
             write_checkpoint(folder)
             newest = f"{self._record_commit(table):020d}"
-            needed = {Path(uri) for uri in delta.file_uris()}
+            needed = set(paths_of(folder, delta))
             known = (entry.path for entry in self.record.all_files(table.name))
             self.record.delete_files(table.name, [path for path in known if folder / path not in needed])
             self.record.delete_commits(table.name, before=delta.version())

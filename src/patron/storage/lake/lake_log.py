@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
@@ -85,13 +86,18 @@ def open_version(folder: Path, version: int) -> DeltaTable:
         raise WorkspaceError(what, where=str(folder), todo=RUN_DOCTOR) from error
 
 
+def paths_of(folder: Path, delta: DeltaTable) -> list[Path]:
+    """Files of a version. Delta's own URIs escape some of a folder's letters, as of one with a blank in its name."""
+    return [folder / unquote(path) for path in pa.table(delta.get_add_actions())["path"].to_pylist()]
+
+
 def files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
     """Files of a verified commit; the list of one without a hash is not kept, as it may be torn."""
     return _kept_files_of(folder, commit) if commit.log_sha256 else _files_of(folder, commit)
 
 
 def _files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
-    return tuple(sorted(open_version(folder, commit.version).file_uris()))
+    return tuple(sorted(str(path) for path in paths_of(folder, open_version(folder, commit.version))))
 
 
 _kept_files_of = lru_cache(maxsize=256)(_files_of)

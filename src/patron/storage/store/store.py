@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -393,4 +394,4 @@ def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
 
 def sqlite_url(path: Path) -> str:
     """URL of a SQLite file."""
-    return f"sqlite:///{path}"
+    return f"sqlite:///{quote(str(path))}"  # why: what follows a ? would be options

@@ -1,5 +1,6 @@
 """How a run ends in a terminal: its forecasts, then money, people and decisions in words, and what to do next."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,4 +149,5 @@ def _next(shop: "Shop", finished: "FinishedRun", workspace: Path) -> Iterator[st
         )
     elif not shop.policy.offers:
         yield "Next: add an [[offers]] entry to policy.toml, so that offers can be made."
-    yield f"Read the results: patron report --workspace {workspace}, or patron serve --workspace {workspace}."
+    folder = shlex.quote(str(workspace))
+    yield f"Read the results: patron report --workspace {folder}, or patron serve --workspace {folder}."

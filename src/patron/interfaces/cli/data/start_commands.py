@@ -1,5 +1,6 @@
 """`patron demo`, `patron init` and `patron simulate`: a workspace to begin with."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +61,7 @@ def init(
         output.say(f"Created the workspace {created.folder}.")
         output.say(f"Its master key is outside the folder: {created.master_key}.")
         output.say("Back the key up separately: without it, nobody can open the workspace or a backup of it.")
-        output.say(f"Next: patron import --workspace {folder} --mapping NAME FILE")
+        output.say(f"Next: patron import --workspace {shlex.quote(str(folder))} --mapping NAME FILE")
 
 
 def simulate(

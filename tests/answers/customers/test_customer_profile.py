@@ -136,7 +136,7 @@ def test_who_has_not_ordered_has_a_card_without_orders(small_shop):
     found = customer_card(small_shop, "never")
     assert (found.order_count, found.days_since_last_order, found.last_order_at) == (0, None, None)
     assert (found.scores, found.decisions, found.timeline, found.recommendations) == ((), (), (), ())
-    assert (found.lifecycle_stage, found.persona_code, found.value_parts, found.repeat_purchase) == (None,) * 4
+    assert (found.lifecycle_stage, found.persona_code, found.value_parts) == (None,) * 3
     assert [month.paid_cents for month in found.months] == [0] * MONTHS
 
 

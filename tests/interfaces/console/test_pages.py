@@ -218,15 +218,6 @@ def test_the_customer_page_says_when_contracts_end_and_how_likely_they_are_not_r
     assert [text for text in texts if text not in page] == []
 
 
-def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
-    rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
-    page = client.get(f"/customers/{somebody}?view=forecasts").text
-    assert words("en")("chart.alive.title") in page
-    assert f"{rhythm['probability_active']:.0%} on" in page
-    assert f"{rhythm['expected_orders_90_days']:.1f} more orders" in page
-    assert client.get(f"/customers/{somebody}?view=forecasts").text == page
-
-
 def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(made_shop):
     answers = AnswerCache(made_shop)
     made = []
@@ -252,16 +243,14 @@ def test_repeat_purchases_are_shown_with_the_held_out_weeks(client):
     assert words("en")("chart.matrix.alive") in page
 
 
-def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client, made_shop, somebody):
+def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client, made_shop):
     row = last_run(made_shop).read("repeat_purchase_models").to_pylist()[-1]
     with pinned_to(
         made_shop,
         REPEAT_PURCHASE_MODELS,
         pa.Table.from_pylist([{**row, "dropout_check": "inactive_returned"}], REPEAT_PURCHASE_MODELS.schema()),
     ):
-        page = client.get(f"/customers/{somebody}?view=forecasts").text
         models = client.get("/models/repeat-purchase").text
-        assert client.get(f"/api/customers/{somebody}").json()["repeat_purchase"] is None
     assert escape(words("en")("dropout_check.inactive_returned")) in models
     before, shown_alone, _ = models.partition(words("en")("chart.tracking.weekly"))
     assert shown_alone
@@ -270,14 +259,11 @@ def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client
         repeat_purchase(last_run(made_shop)), None, words("en"), Formats("en", "USD", "UTC")
     )
     assert alone.spec["width"] == WIDE, "alone it has the whole width; half of it would be blown up"
-    for shown in (page, models):
-        for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
-            assert words("en")(chart) not in shown
+    assert words("en")("chart.matrix.alive") not in models
 
 
-def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
+def test_before_there_is_a_model_of_order_days_the_page_does_without(client, made_shop):
     with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
-        assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}?view=forecasts").text
         assert words("en")("repeat_purchase.too_little_data") in client.get("/models/repeat-purchase").text
 
 

@@ -14,7 +14,6 @@ from patron.answers.customers.value_parts import ValueParts, value_parts
 from patron.answers.data.products import Product, name_of, products_by_id
 from patron.answers.models.churn_reasons import ChurnReason, customer_churn_reasons
 from patron.answers.models.models import UNITS
-from patron.answers.models.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.models.score_reasons import mean_by_recency, score_reasons
 from patron.answers.models.survival import CustomerSurvival, customer_survival
 from patron.schema.customers.customer_contacts import unknown_customer
@@ -214,8 +213,6 @@ class CustomerForecasts(CustomerOutlook):
     """How likely they respond to the next message, by channel and type; none in a shop with too few messages."""
     contracts: tuple[CustomerContract, ...]
     """Running contracts with a declared end, the next to end first."""
-    repeat_purchase: CustomerRepeatPurchase | None
-    """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
     survival: CustomerSurvival | None = None
     """How long they are likely to stay; None where churn has no forecast, and without an order."""
@@ -278,7 +275,6 @@ def _forecasts(view: Snapshot, customer_id: str, last_order_at: datetime | None)
         "months": _months(view, customer_id),
         "responses": customer_responses(view, customer_id),
         "contracts": customer_contracts(view, customer_id),
-        "repeat_purchase": customer_repeat_purchase(view, customer_id),
         "decisions": _decisions(view, customer_id),
         "survival": customer_survival(view, customer_id, last_order_at),
     }

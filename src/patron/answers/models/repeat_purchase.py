@@ -1,10 +1,8 @@
-"""Repeat purchase by the last run's model of order days: of the shop, and of one customer."""
+"""Repeat purchase of the shop by the last run's model of order days."""
 
-from dataclasses import dataclass, fields
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
-
-import pyarrow.compute as pc
 
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -53,16 +51,6 @@ class RepeatPurchase:
 
 
 @dataclass(frozen=True)
-class CustomerRepeatPurchase:
-    """Repeat purchase of one customer, from a model of order days alone."""
-
-    order_day_count: int
-    expected_orders_90_days: float
-    probability_active: float
-    """P(alive)."""
-
-
-@dataclass(frozen=True)
 class RepeatPurchaseModel:
     """The fitted model, for pictures."""
 
@@ -70,17 +58,6 @@ class RepeatPurchaseModel:
     """The saved Pareto/NBD, times in days, as JSON."""
     history_days: int
     """Age of the customers whose histories the matrix shows: a year, or as long as the shop is known."""
-
-
-@dataclass(frozen=True)
-class OrderHistory:
-    """One customer's order days and the fitted model, for pictures."""
-
-    model: str
-    """The saved Pareto/NBD, times in days, as JSON."""
-    order_days: tuple[date, ...]
-    last_day: date
-    """The last day that the model knows, by the shop's calendar."""
 
 
 def repeat_purchase(view: Snapshot) -> RepeatPurchase | None:
@@ -117,32 +94,6 @@ def repeat_purchase_model(shop: Shop) -> RepeatPurchaseModel | None:
     return RepeatPurchaseModel(row["model"], min(MAX_HISTORY_DAYS, row["last_day"] - row["first_day"]))
 
 
-def customer_repeat_purchase(view: Snapshot, customer_id: str) -> CustomerRepeatPurchase | None:
-    """Repeat purchase of one customer.
-
-    None without an order, or where the model's dropout is not confirmed: where customers whom it counts as inactive
-    come back, what it says of single ones misleads.
-    """
-    if _confirmed_row(view) is None:
-        return None
-    facts = [field_.name for field_ in fields(CustomerRepeatPurchase)]
-    rows = records(view.customer_rows("repeat_purchase", customer_id, is_of_run=True).select(facts))
-    return CustomerRepeatPurchase(**rows[0]) if rows else None
-
-
-def order_history(shop: Shop, customer_id: str) -> OrderHistory | None:
-    """One customer's order days; None without any, or where dropout is not confirmed. Raises NoRunYet."""
-    view = last_run(shop)
-    row = _confirmed_row(view)
-    if row is None:
-        return None
-    orders = view.customer_rows("orders", customer_id).filter(pc.field("is_identified"))
-    days = sorted(day for day in orders["local_day"].to_pylist() if day <= row["last_day"])
-    if not days:
-        return None
-    return OrderHistory(row["model"], tuple(_date_of(day) for day in days), _date_of(row["last_day"]))
-
-
 def _model_row(view: Snapshot) -> dict[str, Any] | None:
     sql = "select * from this_repeat_purchase_models"
     rows = view.once("repeat purchase model", lambda: records(view.query(sql)))
@@ -152,7 +103,3 @@ def _model_row(view: Snapshot) -> dict[str, Any] | None:
 def _confirmed_row(view: Snapshot) -> dict[str, Any] | None:
     row = _model_row(view)
     return row if row and row["dropout_check"] == CONFIRMED else None
-
-
-def _date_of(day: int) -> date:
-    return EPOCH + timedelta(days=day)

@@ -6,9 +6,9 @@ from itertools import accumulate
 
 from patron.answers.insight.overview import Overview
 from patron.answers.models.models import Models, Question
-from patron.answers.models.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
+from patron.answers.models.repeat_purchase import RepeatPurchase, RepeatPurchaseModel
 from patron.clv import FittedParetoNBD
-from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
+from patron.clv.diagnostics import frequency_recency
 from patron.interfaces.charts import (
     churn_charts,
     clv_charts,
@@ -111,28 +111,12 @@ def repeat_purchase_charts(
         return (clv_charts.tracking(weeks, words, formats),)
     tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
     matrix = frequency_recency(
-        _fitted(model.model), HORIZON_DAYS, T=float(model.history_days), most_frequency=MAX_FREQUENCY
+        FittedParetoNBD.from_dict(json.loads(model.model)),
+        HORIZON_DAYS,
+        T=float(model.history_days),
+        most_frequency=MAX_FREQUENCY,
     )
     return (tracked, clv_charts.frequency_recency(matrix, words, formats, of="probability_alive"))
-
-
-def order_history_charts(history: OrderHistory | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
-    """P(alive) of one customer over time, and orders to come."""
-    if history is None:
-        return ()
-    fitted, days = _fitted(history.model), list(history.order_days)
-    alive, fan = (
-        alive_over_time(fitted, days, history.last_day),
-        forecast_fan(fitted, days, history.last_day, HORIZON_DAYS),
-    )
-    return (
-        clv_charts.alive_over_time(alive, words, formats, width=HALF),
-        clv_charts.forecast_fan(fan, words, formats, width=HALF),
-    )
-
-
-def _fitted(model: str) -> FittedParetoNBD:
-    return FittedParetoNBD.from_dict(json.loads(model))
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:

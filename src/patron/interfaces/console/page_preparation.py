@@ -10,14 +10,12 @@ from patron.answers.customers.watch_list import watch_list_history
 from patron.answers.insight.retention import show_retention
 from patron.answers.insight.today import run_items_of
 from patron.answers.models.models import show_models
-from patron.answers.models.repeat_purchase import order_history
 from patron.commands.customers.customer_contacts import prepare_contacts
 from patron.interfaces.charts.chart import Chart
-from patron.interfaces.charts.chart_sets import order_history_charts
 from patron.interfaces.console.insight.overview_pages import opening_charts
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.console.templating import compile_templates
-from patron.interfaces.i18n.translations import Words, choose_locale, words
+from patron.interfaces.i18n.translations import choose_locale, words
 from patron.schema.errors import PatronError
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run
@@ -91,13 +89,3 @@ def page_steps(console: Console) -> Iterator[Callable[[], object]]:
     yield partial(show_models, answers)
     yield partial(prepare_contacts, answers.shop)
     yield partial(show_retention, answers)
-    yield partial(_draw_forecasts, console, texts)
-
-
-def _draw_forecasts(console: Console, texts: Words) -> None:
-    """Draw the charts of one customer with orders: the first time on a machine their kernels are compiled."""
-    answers = console.answers
-    index = index_at_last_run(answers)
-    for position in index.order("order_count", is_ascending=False)[:1]:
-        history = order_history(answers.shop, index.customer_ids[position].decode())
-        order_history_charts(history, texts, console.formats(texts))

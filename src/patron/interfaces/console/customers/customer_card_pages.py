@@ -12,7 +12,6 @@ from patron.answers.customers.customer_marks import Reader, customer_work, list_
 from patron.answers.customers.customer_profile import CustomerFacts, CustomerForecasts, CustomerSummary
 from patron.answers.customers.customer_timeline import KINDS, customer_timeline
 from patron.answers.customers.list_access import ListAccess
-from patron.answers.models.repeat_purchase import order_history
 from patron.commands.customers.customer_work import (
     OUTCOMES,
     SNOOZE_REASONS,
@@ -21,7 +20,6 @@ from patron.commands.customers.customer_work import (
     write_note,
 )
 from patron.interfaces.charts import churn_charts, revenue_charts
-from patron.interfaces.charts.chart_sets import order_history_charts
 from patron.interfaces.console.customers.customer_actions import SNOOZE_DAYS, carry_out, with_done
 from patron.interfaces.console.customers.customer_options import OPTIONS
 from patron.interfaces.console.customers.customer_pages import done_of, names_of
@@ -153,10 +151,6 @@ def _of_view(request: Request, console: Console, card: CustomerFacts, view: str)
         stays = card.survival
         return {
             "chart": revenue_charts.spent_by_month(card.months, texts, formats),
-            "order_charts": console.answers.cached_per_customer(
-                ("order history", card.customer_id, texts.locale),
-                lambda: order_history_charts(order_history(shop, card.customer_id), texts, formats),
-            ),
             "survival_chart": churn_charts.survival_curve(stays, card.as_of, texts, formats)
             if stays and stays.points
             else None,

@@ -1,7 +1,11 @@
 """Daily work with customers: what staff do is kept, encrypted where it is text, in the audit log, and undone."""
 
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import sqlalchemy as sa
 
@@ -25,6 +29,7 @@ from patron.commands.customers.customer_work import (
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadRequest, NotFound
+from patron.schema.tables import SEGMENTS, VALUE_AT_RISK
 from patron.storage.access.access_tables import USERS
 from patron.storage.customers.customer_tables import CUSTOMER_NOTES, TASKS
 from patron.storage.runs.last_run import last_run
@@ -164,3 +169,41 @@ def test_the_list_and_the_watch_list_have_the_same_people_and_money(made_shop):
     assert newest.value_at_risk_cents == pytest.approx(sum(one.value_at_risk_cents for one in watched))
     assert first.entered_count is None
     assert newest.entered_count - newest.left_count == newest.customer_count - first.customer_count
+
+
+@contextmanager
+def rewritten(shop, changes):
+    """The last run's view with other rows of some runs, by table and run."""
+    view, pinned, before = last_run(shop), {}, []
+    try:
+        for (table, run_id), rows in changes.items():
+            before.append((table, run_id, rows_of(shop, table, run_id)))
+            pinned[table.name] = shop.lake.replace(table, rows, part=run_id)
+        yield replace(view, pinned={**view.pinned, **pinned})
+    finally:
+        for table, run_id, rows in before:
+            shop.lake.replace(table, rows, part=run_id)
+
+
+def rows_of(shop, table, run_id):
+    rows = shop.lake.read(table)
+    return rows.filter(pc.equal(rows["run_id"], run_id))
+
+
+def test_a_run_that_completed_after_a_later_cutoffs_is_not_in_the_history_it_knows(made_shop):
+    newest, first = watch_list_history(last_run(made_shop))
+    with rewritten(made_shop, {(SEGMENTS, first.run_id): SEGMENTS.empty()}) as view:
+        assert watch_list_history(view) == (replace(newest, entered_count=None, left_count=None),)
+
+
+def test_who_left_a_list_that_is_empty_now_has_left(made_shop):
+    newest, first = watch_list_history(last_run(made_shop))
+    changes = {(VALUE_AT_RISK, newest.run_id): VALUE_AT_RISK.empty()}
+    for table in (SEGMENTS, VALUE_AT_RISK):
+        rows = rows_of(made_shop, table, newest.run_id)
+        earlier = pa.array([first.run_id] * rows.num_rows, pa.string())
+        changes[table, first.run_id] = rows.set_column(rows.column_names.index("run_id"), "run_id", earlier)
+    with rewritten(made_shop, changes) as view:
+        emptied, before = watch_list_history(view)
+    assert (emptied.customer_count, emptied.entered_count, emptied.left_count) == (0, 0, newest.customer_count)
+    assert before.customer_count == newest.customer_count

@@ -122,11 +122,19 @@ where v.run_id = '{run_id}' and {condition}"""
 
 
 def watch_list_history(view: Snapshot) -> tuple[WatchListRun, ...]:
-    """The list of the last runs: its customers and their value at risk, who came and who went; the newest first."""
+    """The list of the last runs: its customers and their value at risk, who came and who went; the newest first.
+
+    Of a run that completed after a later cutoff's the view knows nothing; it is not listed.
+    """
     with view.store.begin() as connection:
         query = sa.select(RUNS.c.run_id, RUNS.c.as_of).where(RUNS.c.as_of <= view.run.as_of)
         listed = connection.execute(query.order_by(RUNS.c.as_of.desc()).limit(HISTORY_RUNS + 1)).mappings()
         runs = [in_utc(row) for row in listed]
+    known = view.query(
+        f"select distinct run_id from segments where run_id in {sql_list(run['run_id'] for run in runs)}"
+    )
+    is_known = {view.run.run_id, *known["run_id"].to_pylist()}
+    runs = [run for run in runs if run["run_id"] in is_known]
     numbers = ", ".join(f"({place}, '{run['run_id']}')" for place, run in enumerate(runs))
     sql = f"""
 with numbered(place, run_id) as (values {numbers}),
@@ -138,23 +146,21 @@ listed as (
   where v.run_id in {sql_list(run["run_id"] for run in runs)} and {WATCHED}
 ),
 paired as (
-  select l.place, l.value_at_risk_cents, case when b.customer_id is null then 1 end as entered
+  select l.*, case when b.customer_id is null then 1 end as entered
   from listed l left join listed b on b.customer_id = l.customer_id and b.place = l.place + 1
 ),
 gone as (
-  select l.place - 1 as place, count(*) as left_count
-  from listed l left join listed n on n.customer_id = l.customer_id and n.place = l.place - 1
-  where n.customer_id is null group by l.place
+  select b.place - 1 as place, count(*) as left_count
+  from listed b left join listed l on l.customer_id = b.customer_id and l.place = b.place - 1
+  where l.customer_id is null group by b.place
 )
-select p.place, count(*) as customer_count, {exact_sum("p.value_at_risk_cents")} as cents,
-  count(p.entered) as entered_count, max(coalesce(g.left_count, 0)) as left_count
-from paired p left join gone g on g.place = p.place group by p.place order by p.place"""
-    counted = {row.pop("place"): row for row in records(view.query(sql))}
-    nothing = {"customer_count": 0, "cents": 0.0, "entered_count": 0, "left_count": 0}
-    history = [
-        WatchListRun(run["run_id"], run["as_of"], *counted.get(place, nothing).values())
-        for place, run in enumerate(runs[:HISTORY_RUNS])
-    ]
+select n.run_id, count(p.customer_id) as customer_count,
+  coalesce({exact_sum("p.value_at_risk_cents")}, 0) as value_at_risk_cents,
+  count(p.entered) as entered_count, coalesce(max(g.left_count), 0) as left_count
+from numbered n left join paired p on p.place = n.place left join gone g on g.place = n.place
+group by n.place, n.run_id order by n.place"""
+    as_of = {run["run_id"]: run["as_of"] for run in runs}
+    history = [WatchListRun(as_of=as_of[row["run_id"]], **row) for row in records(view.query(sql))[:HISTORY_RUNS]]
     if len(runs) <= HISTORY_RUNS:
         history[-1] = replace(history[-1], entered_count=None, left_count=None)
     return tuple(history)

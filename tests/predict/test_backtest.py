@@ -187,7 +187,7 @@ def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reaso
     first = min(spend_rows["as_of"].to_pylist())
     result = backtest(VALUE, QUICK, at(spend_rows, first), as_of=as_of, rng=np.random.default_rng(1))
     assert result.baseline == "last_90_days"
-    assert any(reason.startswith("mean could not be fitted") for reason in result.left_out)
+    assert any(reason.startswith("mean, ") and " could not be fitted at " in reason for reason in result.left_out)
     assert (ALL, "mean") not in result.evaluations
 
 

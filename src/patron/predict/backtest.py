@@ -78,7 +78,7 @@ class Backtest:
     unproven_because: str = ""
     """Why no past cutoff could be evaluated; empty where one was."""
     left_out: tuple[str, ...] = ()
-    """Learners that could not be fitted at some origin, with the reason."""
+    """Learners that could not be fitted at an origin, with the reason."""
     primary_metric: Mapping[str, float] = field(default_factory=dict)
     """The primary metric of each learner over all origins together."""
 
@@ -99,7 +99,7 @@ def backtest(
     standard error is known.
     """
     evaluations: dict[tuple[str, str], Evaluation] = {}
-    left_out: dict[str, str] = {}
+    left_out: dict[str, tuple[str, str]] = {}
     used = [origin for origin in origins if origin.customer_count >= question.fewest_customers]
     for origin in used:
         known = origin.known()
@@ -108,13 +108,20 @@ def backtest(
             try:
                 fitted[learner.name] = fit(learner, known, fitted)
             except NotEnoughData as error:
-                problem = f"{learner.name} could not be fitted at {origin.name}: {error.what}"
-                left_out.setdefault(learner.name, problem)
+                left_out.setdefault(learner.name, (origin.name, error.what))
                 continue
             evaluations[origin.name, learner.name] = origin.evaluate(fitted[learner.name])
     names = tuple(origin.name for origin in used)
-    lacking = f"fewer than {question.fewest_customers} customers at each" if origins else "too little history"
-    return _conclude(question, learners, names, evaluations, tuple(left_out.values()), rng, lacking=lacking)
+    lacking = f"each has fewer than {question.fewest_customers} customers" if origins else "there is too little history"
+    return _conclude(question, learners, names, evaluations, _left_out(left_out), rng, lacking=lacking)
+
+
+def _left_out(problems: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """Learners that could not be fitted, by origin and reason: often all of them for one."""
+    names = dict[tuple[str, str], list[str]]()
+    for learner, problem in problems.items():
+        names.setdefault(problem, []).append(learner)
+    return tuple(f"{', '.join(some)} could not be fitted at {at}: {what}" for (at, what), some in names.items())
 
 
 def fit(learner: Learner, known: Any, others: Mapping[str, Fitted]) -> Fitted:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from patron.answers.insight.period_figures import PeriodQuery, period_figures
 from patron.answers.insight.revenue import KeyFigure, cohorts, key_figures, window_edges, windows
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
@@ -131,7 +132,7 @@ def test_what_the_run_expects_is_next_to_what_the_customers_of_90_days_ago_broug
 
 def test_what_others_brought_is_not_compared_with_the_forecast_of_these(snapshot_of, order_of, this_run):
     tables = order_of(
-        ("known", at_days_ago(this_run, 95), 9_000),
+        ("known", at_days_ago(this_run, 185), 9_000),
         ("known", at_days_ago(this_run, 10), 700),
         ("nobody", at_days_ago(this_run, 9), 5_000),
         ("won since", at_days_ago(this_run, 40), 3_000),
@@ -143,6 +144,18 @@ def test_what_others_brought_is_not_compared_with_the_forecast_of_these(snapshot
     figures = {one.code: one for one in key_figures(snapshot_of(scores=scores, **tables))}
     assert (figures["expected_value"].value, figures["expected_value"].previous) == (650.0, 700)
     assert figures["revenue"].value == 8_900
+
+
+def test_a_forecast_is_not_compared_with_the_first_customers_of_a_shop(snapshot_of, order_of, this_run):
+    """90 days ago it had few of today's customers: the forecast would be "up 579 %"."""
+    tables = order_of(("first", at_days_ago(this_run, 95), 900), ("first", at_days_ago(this_run, 10), 700))
+    base = {"run_id": this_run.run_id, "as_of": this_run.as_of, "model_version": "m"}
+    scores = [base | {"customer_id": "first", "question": "value", "value": 650.0}]
+    view = snapshot_of(scores=scores, **tables)
+    [figure] = [one for one in key_figures(view) if one.code == "expected_value"]
+    assert (figure.value, figure.previous) == (650.0, None)
+    [tile] = [one for one in period_figures(view, PeriodQuery("90")).figures if one.code == "expected_value"]
+    assert (tile.previous, tile.not_compared) == (None, "too_young_then")
 
 
 def test_the_overdue_are_compared_with_a_run_90_days_ago_never_with_one_minutes_ago(last, snapshot_of, this_run):

@@ -126,7 +126,7 @@ def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do
     shown = (home / "run.txt").read_text("utf-8")
     assert re.search(r"recommend .* ndcg_at_10 ", shown.replace("│", " "))
     words = ["Net revenue of the last 90 days is", "customers ordered", "may be contacted, so no offer can be made"]
-    todo = [f"Outbox: {w}/outbox/{AS_OF} has offers_file.csv and recommendations_file.csv: offers for 0 customers"]
+    todo = [f"Outbox: {w}/outbox/{AS_OF} has offers_file.csv and recommendations_file.csv: offers for 0 people"]
     places = [shown.index(one) for one in (*words, *todo, "Read the results: patron report --workspace")]
     assert places == sorted(places)
     assert "control group" not in shown

@@ -50,7 +50,7 @@ DAILY_UP_TO, WEEKLY_UP_TO = 31, 200
 """Days of a period whose course is drawn by the day, and by the week; a longer one by the month."""
 SLACK = timedelta(days=3)
 """A compared period may begin so long before the first order."""
-REASONS_NOT_COMPARED = ("before_first_order", "no_run", "nothing_then", "no_forecast")
+REASONS_NOT_COMPARED = ("before_first_order", "too_young_then", "no_run", "nothing_then", "no_forecast")
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,9 @@ def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
     value = expected_cents(view)
     is_compared = query.compare != "none" and value is not None
     brought = earlier_customers_cents(view) if is_compared else None
-    reason = "no_forecast" if value is None else "nothing_then" if is_compared and not brought else None
+    reason = "no_forecast" if value is None else "too_young_then" if is_compared and brought is None else None
     return PeriodFigure(
-        "expected_value", "money", "customers", value, brought or None, reason, "customers_then", {"sort": "value"}
+        "expected_value", "money", "customers", value, brought, reason, "customers_then", {"sort": "value"}
     )
 
 

@@ -203,11 +203,13 @@ def earlier_customers_cents(view: Snapshot) -> float | None:
     """What those who were customers 90 days ago have brought since, cents: a forecast is compared with it.
 
     Whoever was won since belongs to neither: 90 days ago a forecast would not have had them, and today's has not those
-    who are won tomorrow. None where the shop is too young to have had any.
+    who are won tomorrow. None where the shop was younger than 90 days then: it had won few of its customers yet, and
+    the two would differ by how many there are.
     """
-    window = windows_between(view, window_edges(view, DAYS_COMPARED, 1))[0]
-    first_at = first_order_at(view)
-    return float(window.known_cents) if first_at is not None and first_at < window.starts_at else None
+    edges, first_at = window_edges(view, DAYS_COMPARED, 2), first_order_at(view)
+    if first_at is None or first_at > edges[-1]:
+        return None
+    return float(windows_between(view, edges[:2])[0].known_cents)
 
 
 def _expected_value(view: Snapshot) -> KeyFigure:

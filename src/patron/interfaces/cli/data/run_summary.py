@@ -104,7 +104,8 @@ def _show_forecasts(finished: "FinishedRun", rankings: "list[Backtest]", currenc
             forecast.question,
             forecast.champion,
             forecast.metric,
-            interval(forecast.value, forecast.low, forecast.high, per=cents_in(forecast.question, forecast.metric)),
+            interval(forecast.value, forecast.low, forecast.high, per=cents_in(forecast.question, forecast.metric))
+            or "not evaluated yet",
             forecast.baseline,
             number(forecast.baseline_value, per=cents_in(forecast.question, forecast.metric)),
         )
@@ -134,7 +135,8 @@ def _outbox(shop: "Shop", finished: "FinishedRun") -> Iterator[str]:
 
 
 def _people(count: int) -> str:
-    return f"{count:,} customer{'' if count == 1 else 's'}"
+    """How many, people without an order among them."""
+    return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
 def _next(shop: "Shop", finished: "FinishedRun", workspace: Path) -> Iterator[str]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from patron.estimators.multiple_tests import holm
 from patron.experiments import FittedSurrogateIndex, SurrogateIndex, analyse, guard_rail, heterogeneous
-from patron.experiments.segment_effects import holm
 from patron.schema.errors import BadExperiment, NotEnoughData
 
 COLUMNS = {"group": "arm", "outcome": "spend", "control": "control"}

@@ -17,7 +17,7 @@ from patron.recommenders.promotion_facts import PromotionFacts
 from patron.recommenders.promotions import Promotions
 from patron.schema.errors import BadInteractions
 
-LEARNER = LearnedRanking(rounds=15)
+LEARNER = LearnedRanking(rounds=15, asked="window")
 WEEKS, ITEMS = 22, 60
 
 

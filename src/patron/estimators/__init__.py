@@ -5,6 +5,7 @@
 - `boosted_trees`: LightGBM, the same result every time
 - `classifiers`: logistic regression and trees for probabilities, calibrated
 - `calibration`: probabilities that mean what they say
+- `multiple_tests`: p-values of several tests at once
 - `shrunken_rates`: rates of groups, drawn to a prior
 - `bootstrap`: intervals over customers, paired gains
 - `text_terms`: terms of a text in any mix of languages

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from patron.estimators.multiple_tests import holm
 from patron.experiments.arm_effects import mean_effects
 from patron.experiments.arm_moments import Moments
 from patron.experiments.effect_tests import WelchTest
@@ -20,7 +21,6 @@ from patron.experiments.experiment_table import (
 )
 from patron.experiments.result_rows import ResultRows
 from patron.schema.errors import BadExperiment, NotEnoughData
-from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,6 @@ def heterogeneous(
     )
     by_arm = {arm: [test for _, other, _, test in effects if other == arm] for arm in arms.names[1:]}
     return SegmentEffects(results, {arm: _homogeneity(tests) for arm, tests in by_arm.items()})
-
-
-def holm(p_values: Numbers) -> Numbers:
-    """P-values of which the smallest is below a level in that share of families without any effect (Holm 1979)."""
-    order = np.argsort(p_values)
-    steps = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
 
 
 def _homogeneity(effects: list[WelchTest]) -> float:

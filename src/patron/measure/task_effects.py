@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from patron.estimators.multiple_tests import holm
 from patron.experiments import sample_ratio_mismatch
-from patron.experiments.segment_effects import holm
 from patron.measure.effect_estimates import HOLDOUT, TREATED, ArmDifference, estimate_effect
 from patron.measure.task_entries import task_entries
 from patron.schema.numbers import Numbers, float_column

@@ -1,6 +1,7 @@
 """What users did last, held out so that a model can learn what to trust."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -9,8 +10,9 @@ from patron.recommenders.splitting import last_baskets, last_rows
 
 MAX_DAYS, SPAN_SHARE = 28.0, 0.1
 """A window is so long, or this share of all the time where that is shorter."""
-HOUR = 1 / 24
 MIN_USERS = 50
+Asked = Literal["next", "window"]
+"""What lists are for: the next time of each user, or all that users take in the coming weeks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +25,14 @@ class Holdout:
     """Length of the window after the cut; None where each user has a cut of their own."""
 
 
-def hold_out(known: Interactions, most: int) -> list[Holdout]:
+def hold_out(known: Interactions, most: int, asked: Asked | None = None) -> list[Holdout]:
     """The newest holdouts, the last one first; none where fewer than 50 users have rows on both sides.
 
-    Rows that mostly follow each other within an hour are sequences: the last time of each user is held out, once. Other
-    rows are cut at the same time for everybody: windows of four weeks, or of a tenth of the time.
+    Where the next time is asked for, the last time of each user is held out, once; for the coming weeks rows are cut at
+    the same time for everybody: windows of four weeks, or of a tenth of the time. By default it is `usually_asked`.
     """
-    holdouts = [] if is_sequence(known) else [_window(known, number) for number in range(1, most + 1)]
+    is_next = (asked or usually_asked(known)) == "next"
+    holdouts = [] if is_next else [_window(known, number) for number in range(1, most + 1)]
     kept = [holdout for holdout in holdouts if len(np.unique(holdout.after.user)) >= MIN_USERS]
     if kept:
         return kept
@@ -39,12 +42,15 @@ def hold_out(known: Interactions, most: int) -> list[Holdout]:
     return [last] if len(np.unique(last.after.user)) >= MIN_USERS else []
 
 
-def is_sequence(known: Interactions) -> bool:
-    """Whether most steps of a user to the next time take less than an hour."""
+def usually_asked(known: Interactions) -> Asked:
+    """The next time where users mostly take one item at a time, as in clicks, ratings and single purchases; else weeks.
+
+    Whatever the pace: what users do minutes or months after each other is a sequence, and baskets are none.
+    """
     order = np.lexsort((known.day, known.user))
-    gaps = np.diff(known.day[order])[np.diff(known.user[order]) == 0]
-    steps = gaps[gaps > 0]
-    return bool(len(steps)) and float(np.mean(steps < HOUR)) > 1 / 2
+    is_new = np.r_[True, (np.diff(known.user[order]) != 0) | (np.diff(known.day[order]) != 0)]
+    sizes = np.diff(np.r_[np.flatnonzero(is_new), len(order)])
+    return "next" if known.has_times and np.mean(sizes == 1) > 1 / 2 else "window"
 
 
 def _window(known: Interactions, number: int) -> Holdout:

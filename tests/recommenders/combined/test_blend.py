@@ -15,9 +15,12 @@ from patron.recommenders import (
     evaluate,
     split,
 )
+from patron.recommenders.combined.blend import MEMBERS, HeldOutPairs
 from patron.recommenders.combined.blend_weights import Ranking, choose_weights
+from patron.recommenders.combined.candidates import Candidates
+from patron.recommenders.combined.learned_ranking import best_member_alone
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.holdouts import hold_out, is_sequence
+from patron.recommenders.holdouts import hold_out, usually_asked
 from patron.recommenders.interactions import Interactions
 
 
@@ -75,16 +78,64 @@ def test_candidates_are_chosen_among_what_is_allowed():
 
 def test_nothing_that_is_held_out_is_learned_from():
     rows = Interactions.of(habits())
-    for held_out in hold_out(rows, 3):
+    for held_out in hold_out(rows, 3, "window"):
         assert held_out.before.day.max() < held_out.after.day.min()
         assert set(held_out.after.user.tolist()) <= set(held_out.before.user.tolist())
-    assert not is_sequence(rows)
     clicks = Interactions.of(steps())
-    assert is_sequence(clicks)
-    (last,) = hold_out(clicks, 3)
+    (last,) = hold_out(clicks, 3, "next")
     for user in range(5):
         assert last.before.day[last.before.user == user].max() < last.after.day[last.after.user == user].min()
     assert hold_out(Interactions.of(habits(users=20)), 3) == []
+
+
+@pytest.mark.parametrize("seconds", [60, 4 * 3600, 30 * DAY])
+def test_one_item_at_a_time_is_a_sequence_at_any_pace_and_a_basket_is_none(seconds):
+    user, place = np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60)
+    item = np.random.default_rng(0).integers(0, 9, 360)
+    assert usually_asked(Interactions.of(table_of(user, item, place * seconds))) == "next"
+    assert usually_asked(Interactions.of(table_of(user, item, place // 3 * seconds))) == "window"
+
+
+def walks(seconds, users=400, items=40):
+    """Steps of so many seconds from an item to the one after it, most of the time; users come on different days."""
+    rng = np.random.default_rng(2)
+    start = rng.integers(0, 60 * DAY, users)
+    item = (
+        np.cumsum(np.c_[rng.integers(0, items, users), np.where(rng.random((users, 11)) < 0.7, 1, 7)], axis=1) % items
+    )
+    at = start[:, None] + np.arange(12) * seconds
+    return table_of(np.repeat(np.arange(users), 12), item.ravel(), at.ravel())
+
+
+@pytest.mark.parametrize("seconds", [60, 4 * 3600, 2 * DAY])
+def test_the_default_is_behind_no_member_by_more_than_noise_at_any_pace(seconds):
+    train, test = split(walks(seconds), "leave-last")
+    members = {one.name: one for one in (CoVisitation(), ItemHazard(), ItemKNN(), RecentPopularity())}
+    rows = evaluate(train, test, {"default": LearnedRanking(rounds=30), **members}, exclude_seen=False).to_pylist()
+    assert [row["learner"] for row in rows if row["ndcg_cut_gain_low"] > 0] == []
+
+
+def test_where_one_member_is_better_than_all_together_it_orders_alone():
+    """The first member ranks every hit first, and what is usual ranks it last."""
+    users, candidates = 60, 12
+    row, item = np.repeat(np.arange(users), candidates), np.tile(np.arange(candidates), users)
+    shares = np.random.default_rng(1).random((len(row), len(MEMBERS)))
+    is_hit = item == 0
+    shares[:, 0] = np.where(is_hit, 1.0, 0.1)
+    pairs = Candidates(row, item, np.zeros(len(row), dtype=bool), shares)
+    judged = HeldOutPairs(np.arange(users), pairs, is_hit, np.ones(users, dtype=int), np.ones(users, dtype=int))
+    alone = best_member_alone(judged, judged.ndcg_by_user(-shares[:, 0]))
+    assert alone is not None
+    assert alone.new.tolist() == [1.0, *[0.0] * (len(MEMBERS) - 1)]
+    assert best_member_alone(judged, judged.ndcg_by_user(shares[:, 0])) is None
+
+
+def test_where_nobody_takes_an_item_again_new_ones_are_first():
+    train, _ = split(tastes(), "leave-last")
+    fitted = Blend().fit(train)
+    lists = fitted.recommend(["u1", "u2"], 5, exclude_seen=False)
+    had = set(zip(train["user_id"].to_pylist(), train["item_id"].to_pylist(), strict=True))
+    assert not had & set(zip(lists["user_id"].to_pylist(), lists["item_id"].to_pylist(), strict=True))
 
 
 def test_facts_of_a_pair_are_those_that_are_counted_by_hand():

@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -194,8 +194,8 @@ class LearnedLists(LibraryLists):
 
     @property
     def recommender(self) -> recommenders.LearnedRanking:
-        """The library's default."""
-        return recommenders.DEFAULT
+        """The library's default, for lists of the coming weeks."""
+        return replace(recommenders.DEFAULT, asked="window")
 
     def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:
         """As all lists, with what the shop plans; no plan is kept, since each prediction has its own."""

@@ -19,7 +19,7 @@ from patron.recommenders.combined.candidates import MAX_CANDIDATES, Candidates, 
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.factors.als import ALS
 from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
-from patron.recommenders.holdouts import Holdout, hold_out
+from patron.recommenders.holdouts import Asked, Holdout, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.neighbours.co_visitation import CoVisitation
@@ -39,7 +39,7 @@ MEMBERS: tuple[Recommender, ...] = (
 )
 """What is blended; more factors and rounds cost three times as much, and gained nothing next to the others."""
 MIN_SCALE = 1e-3
-"""New items keep so small a scale at least that they still follow repeats in their own order."""
+"""Repeats and new items keep so small a scale at least that they still follow the others in their own order."""
 MAX_JUDGED = 3_000
 """Users whose held-out items choose the weights, at most."""
 
@@ -97,6 +97,8 @@ class FittedBlend(FittedRecommender):
 class Blend(Recommender):
     """Members weighted by how well they rank what users did last."""
 
+    asked: Asked | None = None
+    """What lists are for; None: as `holdouts.usually_asked`."""
     seed: int = 0
     """Which users choose the weights, where there are more than are needed."""
 
@@ -105,7 +107,7 @@ class Blend(Recommender):
 
     def fit_interactions(self, known: Interactions) -> FittedBlend:
         """Choose weights on what users did last, then fit the members that count to all rows."""
-        holdouts = hold_out(known, most=1)
+        holdouts = hold_out(known, 1, self.asked)
         rng = np.random.default_rng(self.seed)
         weights = weights_on(HeldOutPairs.of(holdouts[0], MAX_JUDGED, rng)) if holdouts else equal_weights()
         counts = np.maximum(weights.repeat, weights.new) > 0
@@ -188,7 +190,9 @@ def weights_on(held_out: HeldOutPairs) -> Weights:
     new = ~pairs.is_repeat
     new_weights = choose_weights(Ranking(pairs.row[new], pairs.shares[new], is_hit[new], held_out.new_hit_count))
     if not (is_hit & pairs.is_repeat).any():
-        return Weights(new_weights, new_weights)
+        return Weights(
+            new_weights * MIN_SCALE, new_weights
+        )  # why: where nobody takes an item again, new ones are first
     of_new = np.where(new, pairs.shares @ new_weights, 0.0)
     features = np.column_stack([pairs.shares * pairs.is_repeat[:, None], of_new])
     *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, held_out.hit_count))

@@ -6,13 +6,13 @@ member's score and by what is known of the user, the item and the two together. 
 features: without them a ranker falls below the rule that it is meant to improve. The trees' order is drawn a little
 towards the blend's, which costs nothing and helps new items most. Trees that know half of the users are judged on the
 other half, next to the blend's weights. Unless they are better by a standard error, and where users took too few
-candidates, the order is the blend's. Then the members are fitted to everything. A fit costs up to four times the sum of
-its members', and one and a half times the trees.
+candidates, the order is the blend's; where one member alone is better than that, it is that member's. Then the members
+are fitted to everything. A fit costs up to four times the sum of its members', and one and a half times the trees.
 
-Where the shop's plan is passed, trees with and without it are judged on all users of all windows, each half by trees
-that know the other: only if they are better by a standard error, user by user, do promotions count. Otherwise the fit
-is the one without them. A plan needs a cut at one time for everybody: it is not used where each user's last time is
-held out.
+Where the shop's plan is passed, lists are of the coming weeks, as a plan needs a cut at one time for everybody. Trees
+with and without it are judged on all users of all windows, each half by trees that know the other: only if they are
+better by a standard error, user by user, do promotions count. Otherwise the fit is the one without them. Where each
+user's last time is held out after all, as too few were there before and after a cut, the plan is not used.
 """
 
 from copy import deepcopy
@@ -21,13 +21,17 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+from scipy.stats import norm
 
 from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
+from patron.estimators.multiple_tests import holm
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend import (
+    MEMBERS,
     FittedBlend,
     HeldOutPairs,
+    Weights,
     blend_scores,
     equal_weights,
     fit_members,
@@ -36,7 +40,7 @@ from patron.recommenders.combined.blend import (
 )
 from patron.recommenders.combined.candidates import Candidates
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.holdouts import hold_out
+from patron.recommenders.holdouts import Asked, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.promotions import Promotions
 from patron.recommenders.recommender import FittedRecommender, Recommender
@@ -59,6 +63,10 @@ PARAMETERS = {
     "max_bin": 63,
     "num_threads": 2,
 }
+SURE = 0.05
+"""Adjusted p-value below which a member is better alone."""
+TINY = 1e-12
+"""Standard error of a gain that is the same for everybody."""
 BLEND_POWER, MIN_BLEND = 0.5, 1e-3
 """Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
 MAX_SCORE = 30.0
@@ -104,6 +112,8 @@ class LearnedRanking(Recommender):
     learning_rate: float = 0.08
     windows: int = 3
     """How many holdouts are learned from, at most."""
+    asked: Asked | None = None
+    """What lists are for; None: the coming weeks where there is a plan, else as `holdouts.usually_asked`."""
     seed: int = 0
     """Which users and pairs these are, and the trees'."""
 
@@ -126,37 +136,49 @@ class LearnedRanking(Recommender):
         pairs = []
         facts = []
         days = None
-        for one in hold_out(known, self.windows):
+        asked = self.asked or ("window" if known.promotions else None)
+        for one in hold_out(known, self.windows, asked):
             days = one.days
             pairs.append(HeldOutPairs.of(one, MAX_USERS, rng))
             facts.append(PairFacts.of(one.before, days))
             if _count_hits(pairs) >= ENOUGH_HITS:
                 break
-        weights = weights_on(pairs[0]) if pairs else equal_weights()
-        facts = self._useful_facts(pairs, facts, rng) if _count_hits(pairs) >= MIN_HITS else []
+        weights, facts = self._choose_order(pairs, facts, rng) if pairs else (equal_weights(), [])
         trees = self._fit_trees(TrainingRows.of(pairs, facts, rng)) if facts else ""
         if not (facts and facts[0].promotions):
             known = replace(known, promotions=None)
         members, rater = fit_members(known), fit_rater(known)
         return FittedRanking(self, Catalogue.of(known), members, *weights, rater, PairFacts.of(known, days), trees)
 
-    def _useful_facts(
+    def _choose_order(
         self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator
-    ) -> list[PairFacts]:
-        """Facts by which trees that know half of the users order the others' candidates better, beyond noise.
+    ) -> tuple[Weights, list[PairFacts]]:
+        """Weights of the members, and the facts by which trees order candidates better than these; else none.
 
-        Trees must be better than weights: else there are no facts. The plan must be of use: else the facts have none.
+        Each is judged on the half of the users that it does not know. A plan that is of no use is not among the facts.
+        Where a single member is better than that, beyond noise, it orders alone.
         """
         is_first = [rng.random(len(pair.users)) < 1 / 2 for pair in pairs]
         known = [one.of_users(first) for one, first in zip(pairs, is_first, strict=True)]
         judged = pairs[0].of_users(~is_first[0])
         of_blend = blend_scores(judged.pairs, weights_on(known[0]))
+        usual = judged.ndcg_by_user(of_blend)
+        useful = self._useful_facts(pairs, facts, is_first, rng) if _count_hits(pairs) >= MIN_HITS else []
+        if useful:
+            trees = self._fit_trees(TrainingRows.of(known, useful, rng))
+            of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
+            is_better = is_above_noise(of_trees - usual)
+            usual, useful = (of_trees, useful) if is_better else (usual, [])
+        alone = best_member_alone(judged, usual)
+        return (weights_on(pairs[0]), useful) if alone is None else (alone, [])
+
+    def _useful_facts(
+        self, pairs: list[HeldOutPairs], facts: list[PairFacts], is_first: list[Flags], rng: np.random.Generator
+    ) -> list[PairFacts]:
+        """The facts, without the shop's plan where that is of no use."""
         # why a copy: whether there is a plan must not change which pairs trees learn from
         is_useful = self._is_plan_useful(pairs, facts, is_first, deepcopy(rng))
-        useful = facts if is_useful else [fact.without_promotions() for fact in facts]
-        trees = self._fit_trees(TrainingRows.of(known, useful, rng))
-        of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
-        return useful if is_above_noise(of_trees - judged.ndcg_by_user(of_blend)) else []
+        return facts if is_useful else [fact.without_promotions() for fact in facts]
 
     def _is_plan_useful(
         self, pairs: list[HeldOutPairs], facts: list[PairFacts], is_first: list[Flags], rng: np.random.Generator
@@ -214,6 +236,24 @@ def _with_promotions(interactions: Any, promotions: Any) -> Interactions:
         return known
     plan = promotions if isinstance(promotions, Promotions) else Promotions.of(promotions)
     return replace(known, promotions=plan)
+
+
+def best_member_alone(judged: HeldOutPairs, usual: Numbers) -> Weights | None:
+    """Weights of the one member whose order alone is better than the usual NDCG of these users, beyond noise.
+
+    By a paired test of each member, adjusted for how many there are (Holm, 1979); None where none is.
+    """
+    gains = [judged.ndcg_by_user(judged.pairs.shares[:, place]) - usual for place in range(len(MEMBERS))]
+    if len(usual) < 2:
+        return None
+    errors = [max(float(gain.std(ddof=1)) / np.sqrt(len(gain)), TINY) for gain in gains]
+    means = np.array([float(gain.mean()) for gain in gains])
+    p_values = holm(norm.sf(means / np.array(errors)))
+    best = int(np.argmax(np.where(p_values < SURE, means, -np.inf)))
+    if p_values[best] >= SURE:
+        return None
+    alone = np.eye(len(MEMBERS))[best]
+    return Weights(alone, alone)
 
 
 def is_above_noise(gain: Numbers) -> bool:

@@ -187,3 +187,10 @@ def test_as_many_may_read_the_store_at_once_as_the_server_answers(tmp_path):
     with ThreadPoolExecutor(40) as threads:
         assert all(threads.map(read, range(40)))
     shop.close()
+
+
+@pytest.mark.parametrize("name", ["a%20b", "shop*", "a\\b"])
+def test_a_path_that_libraries_take_for_something_else_is_refused_before_anything_is_written(tmp_path, name):
+    with pytest.raises(WorkspaceError, match="Choose another folder"):
+        Shop.create(tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -117,11 +117,11 @@ def backtest(
 
 
 def _left_out(problems: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """Learners that could not be fitted, by origin and reason: often all of them for one."""
+    """Sentences of learners that could not be fitted, one for each origin and reason: many often fail for the same."""
     names = dict[tuple[str, str], list[str]]()
     for learner, problem in problems.items():
         names.setdefault(problem, []).append(learner)
-    return tuple(f"{', '.join(some)} could not be fitted at {at}: {what}" for (at, what), some in names.items())
+    return tuple(f"{', '.join(learners)} could not be fitted at {at}: {what}" for (at, what), learners in names.items())
 
 
 def fit(learner: Learner, known: Any, others: Mapping[str, Fitted]) -> Fitted:

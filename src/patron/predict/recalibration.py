@@ -17,25 +17,25 @@ from patron.predict.averaged_probability import AveragedProbability, FittedAvera
 from patron.predict.backtest import Backtest
 from patron.schema.numbers import float_column
 
-FEWEST_CUTOFFS = 2
+MIN_CUTOFFS = 2
 """With fewer past cutoffs there is nothing that they agree on."""
 
 
-def least_slope(result: Backtest) -> float:
+def least_slope(learner: str, result: Backtest) -> float:
     """By how much the log-odds of a mean should have been larger: the least of all past cutoffs, never below 1.
 
-    Where they differ the least is nearest to what comes: the older of a young shop's cutoffs know little and are timid.
-    1 for other champions, which are calibrated where they are fitted.
+    Where cutoffs differ, the smallest slope is nearest to what comes: at the older cutoffs of a young shop models know
+    little and are timid. 1 for other learners, which are calibrated where they are fitted.
     """
     past = [result.evaluations[origin, result.champion] for origin in result.origins]
-    if result.champion != AveragedProbability.name or len(past) < FEWEST_CUTOFFS:
+    if {learner, result.champion} != {AveragedProbability.name} or len(past) < MIN_CUTOFFS:
         return 1.0
     return max(1.0, min(Calibration.fit(logit(one.forecast), one.actual).slope for one in past))
 
 
 def recalibrate(fitted: Fitted, slope: float, known: pa.Table) -> Fitted:
     """Stretch a mean's log-odds, with as many expected of the newest cutoff's customers as before."""
-    if not isinstance(fitted, FittedAverage):
+    if not isinstance(fitted, FittedAverage) or slope == 1.0:
         return fitted
     log_odds = logit(float_column(fitted.predict(newest(known)), FORECAST))
     return replace(fitted, calibration=Calibration.of_same_mean(slope, log_odds))

@@ -262,7 +262,7 @@ def train(
     rows = rows_to_learn(view, question, features)
     origins = cutoff_origins(question, rows, view.run.as_of)
     trained = train_model(view, question, tuple(learners or LEARNERS[question.name]), origins, rows)
-    slope = least_slope(trained.result)
+    slope = least_slope(trained.learner.name, trained.result)
     trained = replace(trained, fitted=recalibrate(trained.fitted, slope, rows), slope=slope)
     result, groups = trained.result, metrics_by_group(view, trained.result, origins)
     pin = view.pinned_models.get(question.name)

@@ -1,12 +1,13 @@
 """What users did last, held out so that a model can learn what to trust."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from patron.recommenders.interactions import Interactions
 from patron.recommenders.splitting import last_baskets, last_rows
+from patron.schema.errors import BadInteractions
 
 MAX_DAYS, SPAN_SHARE = 28.0, 0.1
 """A window is so long, or this share of all the time where that is shorter."""
@@ -30,7 +31,10 @@ def hold_out(known: Interactions, most: int, asked: Asked | None = None) -> list
 
     Where the next time is asked for, the last time of each user is held out, once; for the coming weeks rows are cut at
     the same time for everybody: windows of four weeks, or of a tenth of the time. By default it is `usually_asked`.
+    Raises BadInteractions.
     """
+    if asked not in {None, *get_args(Asked)}:
+        raise BadInteractions(f"{asked!r} is nothing that lists are for", where="asked", todo="Use next or window.")
     is_next = (asked or usually_asked(known)) == "next"
     holdouts = [] if is_next else [_window(known, number) for number in range(1, most + 1)]
     kept = [holdout for holdout in holdouts if len(np.unique(holdout.after.user)) >= MIN_USERS]

@@ -42,6 +42,7 @@ from patron.storage.workspace.workspace_files import (
     SETTINGS_FILE,
     STORE_FILE,
     require_parts,
+    require_usable_path,
 )
 from patron.storage.workspace.workspace_identity import (
     IDENTITY_FILE,
@@ -130,7 +131,7 @@ class Shop:
     @classmethod
     def create(cls, folder: Path) -> "Shop":
         """Make a workspace and its master key. Raises WorkspaceError when the folder already holds one."""
-        folder = folder.resolve()
+        folder = require_usable_path(folder.resolve())
         _require_new(folder)
         for path in (folder, *(folder / name for name in (*DATA_FOLDERS, SCRATCH_FOLDER))):
             make_private_folder(path)

@@ -156,7 +156,8 @@ def test_more_budget_pays_only_where_the_budget_was_the_limit(view_of):
 def test_consent_is_worth_what_offers_to_those_without_it_would_net(view_of):
     found = codes(view_of(*[("none", "no_consent", {})] * 2, forbidden="no_consent"))
     assert (found["ask_consent"].count, found["ask_consent"].value_cents) == (2, 600.0)
-    assert codes(view_of(*[("none", "no_consent", {})] * 2, forbidden="no_consent", net=0.3)) == {}, "$0 is no reason"
+    assert codes(view_of(("none", "no_consent", {}), forbidden="no_consent", net=99.0)) == {}, "$0 is no reason"
+    assert codes(view_of(("none", "no_consent", {}), forbidden="no_consent", net=100.0)).keys() == {"ask_consent"}
 
 
 def test_no_offer_pays_where_none_was_decided_and_none_but_for_its_cost(view_of):

@@ -22,6 +22,7 @@ from patron.recommenders.combined.learned_ranking import best_member_alone
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.holdouts import hold_out, usually_asked
 from patron.recommenders.interactions import Interactions
+from patron.schema.errors import BadInteractions
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,11 @@ def test_one_item_at_a_time_is_a_sequence_at_any_pace_and_a_basket_is_none(secon
     item = np.random.default_rng(0).integers(0, 9, 360)
     assert usually_asked(Interactions.of(table_of(user, item, place * seconds))) == "next"
     assert usually_asked(Interactions.of(table_of(user, item, place // 3 * seconds))) == "window"
+
+
+def test_what_lists_are_for_is_next_or_window():
+    with pytest.raises(BadInteractions, match="Use next or window"):
+        LearnedRanking(asked="weeks").fit(steps())
 
 
 def walks(seconds, users=400, items=40):

@@ -50,7 +50,7 @@ def test_files_of_others_are_not_touched_and_no_statistics_name_anybody(lake):
     assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 0
 
 
-@pytest.mark.parametrize("name", ["Mein schöner Laden", "50% & more", "a#b?c=d", "it's [new]*", "店铺"])
+@pytest.mark.parametrize("name", ["Mein schöner Laden", "50% & more", "a#b?c=d", "it's [new]", "店铺"])
 def test_a_lake_may_be_in_a_folder_of_any_name(tmp_path, name):
     lake = Eraser(tmp_path / name / "lake", record_next_to(tmp_path / name / "lake"))
     lake.append(CUTOFFS, cutoff_rows("a", "x", "y"))

@@ -124,17 +124,14 @@ where v.run_id = '{run_id}' and {condition}"""
 def watch_list_history(view: Snapshot) -> tuple[WatchListRun, ...]:
     """The list of the last runs: its customers and their value at risk, who came and who went; the newest first.
 
-    Of a run that completed after a later cutoff's the view knows nothing; it is not listed.
+    A run that completed after the run of a later cutoff is unknown to that one, and not listed.
     """
+    known = view.query("select distinct run_id from segments")["run_id"].to_pylist()
     with view.store.begin() as connection:
         query = sa.select(RUNS.c.run_id, RUNS.c.as_of).where(RUNS.c.as_of <= view.run.as_of)
+        query = query.where(RUNS.c.run_id.in_([*known, view.run.run_id]))
         listed = connection.execute(query.order_by(RUNS.c.as_of.desc()).limit(HISTORY_RUNS + 1)).mappings()
         runs = [in_utc(row) for row in listed]
-    known = view.query(
-        f"select distinct run_id from segments where run_id in {sql_list(run['run_id'] for run in runs)}"
-    )
-    is_known = {view.run.run_id, *known["run_id"].to_pylist()}
-    runs = [run for run in runs if run["run_id"] in is_known]
     numbers = ", ".join(f"({place}, '{run['run_id']}')" for place, run in enumerate(runs))
     sql = f"""
 with numbered(place, run_id) as (values {numbers}),

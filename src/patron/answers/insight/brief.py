@@ -22,8 +22,8 @@ DETECTION_ERRORS = 1.96 + 0.84
 """Standard errors that an effect must have to be found with a probability of 80 % by a 95 % interval."""
 WORTH_SAYING = 0.05
 """A bias of a forecast below this share is not worth a line."""
-FEWEST_CENTS = 100
-"""What people would gain from a change to say it: less is shown as nothing."""
+MIN_CENTS = 100
+"""A change that would bring less is not suggested: it would be shown as 0."""
 TOP_DECILE = 10
 EXCLUDED = frozenset({"no_consent", "holdout", "cap_reached", "not_eligible", "ordinary_offer"})
 """Reasons of customers for whom no offer was weighed."""
@@ -226,7 +226,7 @@ where d.run_id = '{view.run.run_id}' and d.action = 'none' group by d.reason"""
     by_reason = {row["reason"]: row for row in records(view.query(sql))}
     for reason, code in (("over_budget", "raise_budget"), ("no_consent", "ask_consent")):
         row = by_reason.get(reason)
-        if row and row["value_cents"] >= FEWEST_CENTS and (row["has_price"] or reason == "no_consent"):
+        if row and row["value_cents"] >= MIN_CENTS and (row["has_price"] or reason == "no_consent"):
             yield Change(
                 code,
                 row["worth_count"],

@@ -234,9 +234,11 @@ def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
     value = expected_cents(view)
     is_compared = query.compare != "none" and value is not None
     brought = earlier_customers_cents(view) if is_compared else None
-    reason = "no_forecast" if value is None else "too_young_then" if is_compared and brought is None else None
+    reason = "no_forecast" if value is None else None
+    if is_compared and not brought:
+        reason = "too_young_then" if brought is None else "nothing_then"
     return PeriodFigure(
-        "expected_value", "money", "customers", value, brought, reason, "customers_then", {"sort": "value"}
+        "expected_value", "money", "customers", value, brought or None, reason, "customers_then", {"sort": "value"}
     )
 
 

@@ -169,7 +169,7 @@ class Console:
     def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
-            return self.page(request, "empty.html", folder=shlex.quote(str(self.answers.shop.folder)))
+            return self.page(request, "empty.html", quoted_folder=shlex.quote(str(self.answers.shop.folder)))
         if isinstance(error, ReadOnlyPast):
             return self.page(request, "refused_past.html", status=status)
         return self.error_page(request, status, error)

@@ -190,9 +190,8 @@ def weights_on(held_out: HeldOutPairs) -> Weights:
     new = ~pairs.is_repeat
     new_weights = choose_weights(Ranking(pairs.row[new], pairs.shares[new], is_hit[new], held_out.new_hit_count))
     if not (is_hit & pairs.is_repeat).any():
-        return Weights(
-            new_weights * MIN_SCALE, new_weights
-        )  # why: where nobody takes an item again, new ones are first
+        # why: where nobody takes an item again, new ones are first
+        return Weights(new_weights * MIN_SCALE, new_weights)
     of_new = np.where(new, pairs.shares @ new_weights, 0.0)
     features = np.column_stack([pairs.shares * pairs.is_repeat[:, None], of_new])
     *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, held_out.hit_count))

@@ -12,7 +12,8 @@ are fitted to everything. A fit costs up to four times the sum of its members', 
 Where the shop's plan is passed, lists are of the coming weeks, as a plan needs a cut at one time for everybody. Trees
 with and without it are judged on all users of all windows, each half by trees that know the other: only if they are
 better by a standard error, user by user, do promotions count. Otherwise the fit is the one without them. Where each
-user's last time is held out after all, as too few were there before and after a cut, the plan is not used.
+user's last time is held out after all, as it is asked for or too few were there before and after a cut, the plan is not
+used.
 """
 
 from copy import deepcopy

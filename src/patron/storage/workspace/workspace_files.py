@@ -1,5 +1,6 @@
 """What is where in a workspace's folder, and which of it must be there."""
 
+import re
 from pathlib import Path
 
 from patron.schema.common_sentences import IS_MISSING
@@ -8,6 +9,10 @@ from patron.schema.sentences import Sentence
 from patron.storage.settings import Settings
 from patron.storage.workspace.workspace_identity import IDENTITY_FILE, RESTORE
 
+PATH_UNUSABLE = Sentence(
+    "path_unusable", "its path has {text}, which libraries that read tables take for something else"
+)
+OTHER_NAME = Sentence("other_name", "Choose another folder.")
 MISSING_WITH = Sentence("missing_with", "is missing; also missing: {names}")
 
 SETTINGS_FILE = "patron.toml"
@@ -52,6 +57,13 @@ def missing_parts(folder: Path, settings: Settings) -> list[str]:
     store = () if settings.store_url else (STORE_FILE, STORE_BOUND_FILE)
     files = [name for name in (SETTINGS_FILE, POLICY_FILE, *store) if not (folder / name).is_file()]
     return files + [name for name in DATA_FOLDERS if not (folder / name).is_dir()]
+
+
+def require_usable_path(folder: Path) -> Path:
+    """The folder. Raises WorkspaceError where Delta would unescape its letters, or DuckDB read other folders' files."""
+    if found := re.search(r"%[0-9a-fA-F]{2}|[*\\]", str(folder)):
+        raise WorkspaceError(PATH_UNUSABLE(text=found.group()), where=str(folder), todo=OTHER_NAME)
+    return folder
 
 
 def require_parts(folder: Path, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from patron.storage.workspace.workspace_identity import IDENTITY_FILE, RESTORE
 PATH_UNUSABLE = Sentence(
     "path_unusable", "its path has {text}, which libraries that read tables take for something else"
 )
-OTHER_NAME = Sentence("other_name", "Choose another folder.")
+OTHER_PATH = Sentence("other_path", "Choose another folder.")
 MISSING_WITH = Sentence("missing_with", "is missing; also missing: {names}")
 
 SETTINGS_FILE = "patron.toml"
@@ -62,7 +62,7 @@ def missing_parts(folder: Path, settings: Settings) -> list[str]:
 def require_usable_path(folder: Path) -> Path:
     """The folder. Raises WorkspaceError where Delta would unescape its letters, or DuckDB read other folders' files."""
     if found := re.search(r"%[0-9a-fA-F]{2}|[*\\]", str(folder)):
-        raise WorkspaceError(PATH_UNUSABLE(text=found.group()), where=str(folder), todo=OTHER_NAME)
+        raise WorkspaceError(PATH_UNUSABLE(text=found.group()), where=str(folder), todo=OTHER_PATH)
     return folder
 
 

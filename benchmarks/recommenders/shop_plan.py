@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from complete_journey import CUT, DAYS, Window, measure, order_lines, window
 
 from patron.recommenders import LearnedRanking
+from patron.recommenders.combined.blend import Weights
 from patron.recommenders.combined.learned_ranking import FittedRanking, HeldOutPairs
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.interactions import Interactions
@@ -75,19 +76,19 @@ class WithPlan(LearnedRanking):
             self.fits.append(super().fit_interactions(replace(known, promotions=self.promotions)))
         return self.fits[0]
 
-    def _useful_facts(
+    def _choose_order(
         self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator
-    ) -> list[PairFacts]:
-        useful = super()._useful_facts(pairs, facts, rng)
+    ) -> tuple[Weights, list[PairFacts]]:
+        weights, useful = super()._choose_order(pairs, facts, rng)
         self.choices.append(bool(useful and useful[0].promotions))
-        return facts
+        return weights, facts
 
 
 def show(one: Window, plans: dict[int, Promotions]) -> None:
     """Print each learner's metrics in a window, and its gain over the lists without a plan."""
     since = time.process_time()
-    named = {"no plan": WithPlan()} | {
-        f"known {lead} days before": WithPlan(promotions=plan) for lead, plan in plans.items()
+    named = {"no plan": WithPlan(asked="window")} | {
+        f"known {lead} days before": WithPlan(asked="window", promotions=plan) for lead, plan in plans.items()
     }
     print(f"cut {one.cut:%Y-%m-%d}")
     for name, rows in measure(one, named):

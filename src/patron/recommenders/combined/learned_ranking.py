@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
 from patron.estimators.multiple_tests import holm
@@ -249,7 +249,7 @@ def best_member_alone(judged: HeldOutPairs, usual: Numbers) -> Weights | None:
         return None
     errors = [max(float(gain.std(ddof=1)) / np.sqrt(len(gain)), TINY) for gain in gains]
     means = np.array([float(gain.mean()) for gain in gains])
-    p_values = holm(norm.sf(means / np.array(errors)))
+    p_values = holm(ndtr(-means / np.array(errors)))
     best = int(np.argmax(np.where(p_values < SURE, means, -np.inf)))
     if p_values[best] >= SURE:
         return None

@@ -113,10 +113,10 @@ def backtest(
             evaluations[origin.name, learner.name] = origin.evaluate(fitted[learner.name])
     names = tuple(origin.name for origin in used)
     lacking = f"each has fewer than {question.fewest_customers} customers" if origins else "there is too little history"
-    return _conclude(question, learners, names, evaluations, _left_out(left_out), rng, lacking=lacking)
+    return _conclude(question, learners, names, evaluations, _failure_sentences(left_out), rng, lacking=lacking)
 
 
-def _left_out(problems: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+def _failure_sentences(problems: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
     """Sentences of learners that could not be fitted, one for each origin and reason: many often fail for the same."""
     names = dict[tuple[str, str], list[str]]()
     for learner, problem in problems.items():

@@ -20,7 +20,7 @@ class ExportedModel:
     """A fitted model that forecasts from a table of features, whatever kind of frame it is."""
 
     def __init__(self, fitted: Fitted, churn: Fitted | None = None) -> None:
-        """Keep the model; with one of value that of churn of its run."""
+        """Keep the model and, for value, the churn model of the same run."""
         self._fitted, self._churn = fitted, churn
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Numbers:  # noqa: ARG002 - MLflow's

@@ -21,7 +21,7 @@ MIN_CUTOFFS = 2
 """With fewer past cutoffs there is nothing that they agree on."""
 
 
-def least_slope(learner: str, result: Backtest) -> float:
+def calibration_slope(learner: str, result: Backtest) -> float:
     """By how much the log-odds of a mean should have been larger: the least of all past cutoffs, never below 1.
 
     Where cutoffs differ, the smallest slope is nearest to what comes: at the older cutoffs of a young shop models know

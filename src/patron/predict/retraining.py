@@ -79,15 +79,15 @@ def plan_training(
     `learners` are those that can be its champion now, by default all of the question's. A question that is trained
     together with others is trained where one of them is.
     """
-    training, kept = _plan_alone(view, question, feature_version, learners)
+    training, kept = _plan_question(view, question, feature_version, learners)
     for other in TRAINED_TOGETHER if kept and question in TRAINED_TOGETHER else ():
-        reason = _plan_alone(view, other, feature_version, None)[0].reason
+        reason = _plan_question(view, other, feature_version, None)[0].reason
         if reason != RECENT:
             return _of_this_run(view, question, reason), None
     return training, kept
 
 
-def _plan_alone(
+def _plan_question(
     view: StageView, question: Target, feature_version: str, learners: Sequence[Learner] | None
 ) -> tuple[Training, KeptChampion | None]:
     history = view.once("training history", lambda: _read_history(view))

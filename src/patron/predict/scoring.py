@@ -21,7 +21,7 @@ from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.origins import Origin, cutoff_origins, unlabelled
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds, Outcomes
-from patron.predict.recalibration import least_slope, recalibrate
+from patron.predict.recalibration import calibration_slope, recalibrate
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
@@ -129,7 +129,7 @@ class OrderProbabilities:
         names = ["customer_id", "as_of", "value"]
         return cls(pa.concat_tables([answer.at_origins.select(names), answer.scores.select(names)]))
 
-    def added_to(self, rows: pa.Table) -> pa.Table:
+    def joined_to(self, rows: pa.Table) -> pa.Table:
         """Rows with the column ORDER_PROBABILITY, NULL at other cutoffs."""
         found = np.full(rows.num_rows, np.nan)
         for cutoff in pc.unique(self.churn["as_of"]):
@@ -236,19 +236,19 @@ def answer(
 def rows_to_score(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Today's rows of a question."""
     rows = unlabelled(population_of(view, question, features.current))
-    return _with_probabilities(question, features, rows)
+    return _with_order_probability(question, features, rows)
 
 
 def rows_to_learn(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Rows of past cutoffs with the labels that are known by the run, and today's without."""
-    return _with_probabilities(question, features, with_labels(view, question, features.known))
+    return _with_order_probability(question, features, with_labels(view, question, features.known))
 
 
-def _with_probabilities(question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
+def _with_order_probability(question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
     """The rows, with the probability of an order if the question is value and churn has a forecast."""
     if question is not VALUE or features.probabilities is None:
         return rows
-    return features.probabilities.added_to(rows)
+    return features.probabilities.joined_to(rows)
 
 
 def train(
@@ -262,7 +262,7 @@ def train(
     rows = rows_to_learn(view, question, features)
     origins = cutoff_origins(question, rows, view.run.as_of)
     trained = train_model(view, question, tuple(learners or LEARNERS[question.name]), origins, rows)
-    slope = least_slope(trained.learner.name, trained.result)
+    slope = calibration_slope(trained.learner.name, trained.result)
     trained = replace(trained, fitted=recalibrate(trained.fitted, slope, rows), slope=slope)
     result, groups = trained.result, metrics_by_group(view, trained.result, origins)
     pin = view.pinned_models.get(question.name)

@@ -31,7 +31,7 @@ class TrainedModel:
     rows: pa.Table
     """What it was fitted to, as a manifest names it."""
     slope: float = 1.0
-    """By how much its log-odds were stretched after it was fitted."""
+    """Factor by which its log-odds were stretched after it was fitted."""
 
 
 def train_model(

@@ -30,12 +30,12 @@ def hold_out(known: Interactions, most: int, asked: Asked | None = None) -> list
     """The newest holdouts, the last one first; none where fewer than 50 users have rows on both sides.
 
     Where the next time is asked for, the last time of each user is held out, once; for the coming weeks rows are cut at
-    the same time for everybody: windows of four weeks, or of a tenth of the time. By default it is `usually_asked`.
+    the same time for everybody: windows of four weeks, or of a tenth of the time. By default it is `infer_asked`.
     Raises BadInteractions.
     """
     if asked not in {None, *get_args(Asked)}:
         raise BadInteractions(f"{asked!r} is nothing that lists are for", where="asked", todo="Use next or window.")
-    is_next = (asked or usually_asked(known)) == "next"
+    is_next = (asked or infer_asked(known)) == "next"
     holdouts = [] if is_next else [_window(known, number) for number in range(1, most + 1)]
     kept = [holdout for holdout in holdouts if len(np.unique(holdout.after.user)) >= MIN_USERS]
     if kept:
@@ -46,7 +46,7 @@ def hold_out(known: Interactions, most: int, asked: Asked | None = None) -> list
     return [last] if len(np.unique(last.after.user)) >= MIN_USERS else []
 
 
-def usually_asked(known: Interactions) -> Asked:
+def infer_asked(known: Interactions) -> Asked:
     """The next time where users mostly take one item at a time, as in clicks, ratings and single purchases; else weeks.
 
     Whatever the pace: what users do minutes or months after each other is a sequence, and baskets are none.

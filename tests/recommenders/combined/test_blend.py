@@ -20,7 +20,7 @@ from patron.recommenders.combined.blend_weights import Ranking, choose_weights
 from patron.recommenders.combined.candidates import Candidates
 from patron.recommenders.combined.learned_ranking import best_member_alone
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.holdouts import hold_out, usually_asked
+from patron.recommenders.holdouts import hold_out, infer_asked
 from patron.recommenders.interactions import Interactions
 from patron.schema.errors import BadInteractions
 
@@ -93,8 +93,8 @@ def test_nothing_that_is_held_out_is_learned_from():
 def test_one_item_at_a_time_is_a_sequence_at_any_pace_and_a_basket_is_none(seconds):
     user, place = np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60)
     item = np.random.default_rng(0).integers(0, 9, 360)
-    assert usually_asked(Interactions.of(table_of(user, item, place * seconds))) == "next"
-    assert usually_asked(Interactions.of(table_of(user, item, place // 3 * seconds))) == "window"
+    assert infer_asked(Interactions.of(table_of(user, item, place * seconds))) == "next"
+    assert infer_asked(Interactions.of(table_of(user, item, place // 3 * seconds))) == "window"
 
 
 def test_what_lists_are_for_is_next_or_window():

@@ -29,7 +29,7 @@ from patron.answers.insight.revenue import (
     OF_SHOP,
     WINDOW_FIGURES,
     Window,
-    earlier_customers_cents,
+    earlier_customers_revenue_cents,
     earlier_run_id,
     expected_cents,
     first_order_at,
@@ -233,7 +233,7 @@ def _expected_revenue(view: Snapshot, query: PeriodQuery) -> PeriodFigure:
     """What customers are expected to bring in 90 days, next to what those of 90 days ago have brought since."""
     value = expected_cents(view)
     is_compared = query.compare != "none" and value is not None
-    brought = earlier_customers_cents(view) if is_compared else None
+    brought = earlier_customers_revenue_cents(view) if is_compared else None
     reason = "no_forecast" if value is None else None
     if is_compared and not brought:
         reason = "too_young_then" if brought is None else "nothing_then"

@@ -199,7 +199,7 @@ def expected_cents(view: Snapshot) -> float | None:
     return records(view.query(sql + literal(view.run.run_id)))[0]["total"]
 
 
-def earlier_customers_cents(view: Snapshot) -> float | None:
+def earlier_customers_revenue_cents(view: Snapshot) -> float | None:
     """What those who were customers 90 days ago have brought since, cents: a forecast is compared with it.
 
     Whoever was won since belongs to neither: 90 days ago a forecast would not have had them, and today's has not those
@@ -220,7 +220,7 @@ def _expected_value(view: Snapshot) -> KeyFigure:
         "expected_value",
         "money",
         value=value,
-        previous=None if value is None else earlier_customers_cents(view),
+        previous=None if value is None else earlier_customers_revenue_cents(view),
         trend=tuple(by_run.values()),
         compared="customers_then",
     )

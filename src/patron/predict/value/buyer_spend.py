@@ -27,7 +27,7 @@ SMALLEST = 1e-9
 
 
 class FittedSpend(Protocol):
-    """A fitted model of what those who order pay, which saves itself as others do."""
+    """A fitted model of what buyers spend, and how it is saved."""
 
     def save(self, folder: Path) -> None:
         """Write into a folder."""
@@ -48,7 +48,7 @@ class FittedSpend(Protocol):
 
 
 class SpendModel(Protocol):
-    """A model of what those who order pay."""
+    """A model of what buyers spend."""
 
     complexity: ClassVar[int]
     fitted: ClassVar[type]
@@ -128,7 +128,7 @@ OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     TWEEDIE: {"objective": "tweedie", "tweedie_variance_power": 1.3},
     LOG_NORMAL: {"objective": "l2"},
 }
-"""Of LightGBM, by the loss: what each says of a spread that grows with the mean."""
+"""LightGBM's objective for each loss."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class BoostedSpend:
     loss: str = GAMMA
     """GAMMA, TWEEDIE, or LOG_NORMAL: of the logarithm, the second part of ZILN (Wang, Liu & Miao 2019)."""
     corrects_history: bool = False
-    """Whether trees begin with what history says, so that the largest stay in proportion; of a gamma loss."""
+    """Whether trees correct the spend that buying history expects: the largest stay in proportion. Gamma loss only."""
     trees: Trees = field(default_factory=Trees)
 
     complexity: ClassVar[int] = 2

@@ -98,7 +98,7 @@ class Blend(Recommender):
     """Members weighted by how well they rank what users did last."""
 
     asked: Asked | None = None
-    """What lists are for; None: as `holdouts.usually_asked`."""
+    """What lists are for; None: as `holdouts.infer_asked`."""
     seed: int = 0
     """Which users choose the weights, where there are more than are needed."""
 

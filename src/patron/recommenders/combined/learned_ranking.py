@@ -65,7 +65,7 @@ PARAMETERS = {
     "num_threads": 2,
 }
 SURE = 0.05
-"""Adjusted p-value below which a member is better alone."""
+"""Level of the test by which a single member replaces the usual order."""
 TINY = 1e-12
 """Standard error of a gain that is the same for everybody."""
 BLEND_POWER, MIN_BLEND = 0.5, 1e-3
@@ -114,7 +114,7 @@ class LearnedRanking(Recommender):
     windows: int = 3
     """How many holdouts are learned from, at most."""
     asked: Asked | None = None
-    """What lists are for; None: the coming weeks where there is a plan, else as `holdouts.usually_asked`."""
+    """What lists are for; None: the coming weeks where there is a plan, else as `holdouts.infer_asked`."""
     seed: int = 0
     """Which users and pairs these are, and the trees'."""
 

@@ -91,7 +91,7 @@ class Manifest:
     data_hash: str
     """SHA-256 of customer, cutoff and label of these rows."""
     slope: float = 1.0
-    """By how much its log-odds were stretched after it was fitted, as past cutoffs asked for."""
+    """Factor by which its log-odds were stretched after it was fitted, as past cutoffs asked for."""
 
     @property
     def model_version(self) -> str:

@@ -147,6 +147,20 @@ def test_customers_add_up_to_the_shop_whose_interval_holds_what_came(spend_rows)
     assert fitted.total.low_cents < float_column(here, "label").sum() < fitted.total.high_cents
 
 
+@every_model
+def test_every_model_adds_up_to_the_same_total(model, spend_rows):
+    """Before, each had a level of its own, and the one was chosen whose level had been right in another season."""
+    known = known_at_origin(spend_rows, max(spend_rows["as_of"].to_pylist()), 90)
+    usual = ProbabilityTimesSpend(StackedSpend()).fit(known)
+    alone = ProbabilityTimesSpend(model).fit(known)
+    after = ProbabilityTimesSpend(model).fit_from(known, {usual.name: usual})
+    here = at(spend_rows, max(spend_rows["as_of"].to_pylist()))
+    for fitted in (alone, after):
+        assert fitted.total == usual.total
+        assert float_column(fitted.predict(here), FORECAST).sum() == pytest.approx(usual.total.cents)
+    assert float_column(after.predict(here), FORECAST) == pytest.approx(float_column(alone.predict(here), FORECAST))
+
+
 def test_before_any_label_is_known_spend_is_what_buying_history_says(spend_rows):
     known = known_at_origin(spend_rows, min(spend_rows["as_of"].to_pylist()), 90)
     stacked, alone = (ProbabilityTimesSpend(one).fit(known) for one in (StackedSpend(), HistorySpend()))

@@ -145,10 +145,13 @@ class BoostedSpend:
     complexity: ClassVar[int] = 2
     fitted: ClassVar[type] = FittedBoostedSpend
 
-    def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedBoostedSpend:  # noqa: ARG002
+    def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedBoostedSpend:
         """Fit the trees to what buyers paid, up to the cap. Raises NotEnoughData."""
         if training is None:
             raise NotEnoughData("too few bought after the cutoffs to learn from", where=self.name, todo=LATER)
+        stack = others.get(StackedSpend.name)
+        if isinstance(stack, FittedStackedSpend) and self in MEMBERS:
+            return stack.members[self.name]
         places, cap = training.buyers, cap_of(training.label, CAP_QUANTILE)
         paid = np.minimum(training.label[places], cap)
         scale = float(paid.mean())
@@ -235,11 +238,11 @@ class StackedSpend:
     complexity: ClassVar[int] = 4
     fitted: ClassVar[type] = FittedStackedSpend
 
-    def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedStackedSpend:
+    def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedStackedSpend:  # noqa: ARG002
         """Fit every member to the same buyers."""
         if training is None:
             return FittedStackedSpend({}, None)
-        members = {one.name: others.get(one.name) or one.fit(training, {}) for one in MEMBERS}
+        members = {one.name: one.fit(training, {}) for one in MEMBERS}
         history = spend_of_history(training.rows)[training.buyers]
         cap = cap_of(training.label, CAP_QUANTILE)
         return FittedStackedSpend(members, Excess.of(training.label[training.buyers], history, cap))

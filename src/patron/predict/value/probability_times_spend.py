@@ -30,7 +30,9 @@ from patron.predict.value.training_matrix import TrainingMatrix, with_history
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-SPEND_MODELS: tuple[SpendModel, ...] = (HistorySpend(), BoostedSpend(), StackedSpend())
+STACK = StackedSpend()
+SPEND_MODELS: tuple[SpendModel, ...] = (STACK, HistorySpend(), BoostedSpend())
+"""The first is fitted first: all of them add up to the total that follows from it."""
 EXPLAINED = ("expected_paid_cents_per_order_day", ORDER_PROBABILITY)
 """What moves a forecast where only buying history is known."""
 
@@ -112,20 +114,25 @@ class ProbabilityTimesSpend:
         history = OrdersAndSpend.fit(here)
         training = _training_matrix(table, history)
         known = {name: one.spend for name, one in others.items() if isinstance(one, FittedValue)}
-        spend = self.spend.fit(training, known)
-        design = training.design if training and not isinstance(spend, FittedHistorySpend) else None
+        stack = known.get(STACK.name) or STACK.fit(training, known)
+        spend = stack if self.spend == STACK else self.spend.fit(training, {**known, STACK.name: stack})
         rows = with_history(here, history)
-        matrix = design.matrix(rows) if design else np.zeros((rows.num_rows, 0))
+        matrix = training.design.matrix(rows) if training else np.zeros((rows.num_rows, 0))
         each = spend.spend(rows, matrix)
         modelled = probability * each
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where=self.name, todo="Import what happened since.")
-        total = shop_total(table, modelled, history)
+        # why not this model's sum: at a level of its own, a model would be chosen for it, which the season moves
+        levelled = others.get(STACK.name)
+        if isinstance(levelled, FittedValue):
+            total = levelled.total
+        else:
+            total = shop_total(table, probability * stack.spend(rows, matrix), history)
         return FittedValue(
             self.name,
             spend,
             history=history,
-            design=design,
+            design=training.design if training and not isinstance(spend, FittedHistorySpend) else None,
             factor=total.cents / float(modelled.sum()),
             total=total,
             usual_probability=max(float(np.median(probability)), SMALLEST),

@@ -52,8 +52,8 @@ class Calibration:
     def of_same_mean(cls, slope: float, log_odds: Numbers) -> Self:
         """Stretch log-odds by a positive slope, and shift them so that their mean probability stays as it is."""
 
-        def excess(shift: float) -> float:
+        def mean_difference(shift: float) -> float:
             return float(np.mean(cls(slope, shift).probability(log_odds) - cls().probability(log_odds)))
 
         low, high = ((1 - slope) * bound for bound in (log_odds.min(), log_odds.max()))
-        return cls(slope, float(scipy.optimize.brentq(excess, min(low, high) - 1, max(low, high) + 1)))
+        return cls(slope, float(scipy.optimize.brentq(mean_difference, min(low, high) - 1, max(low, high) + 1)))

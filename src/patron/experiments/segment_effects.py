@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from patron.estimators.multiple_tests import holm
+from patron.estimators.multiple_tests import adjust_p_values
 from patron.experiments.arm_effects import mean_effects
 from patron.experiments.arm_moments import Moments
 from patron.experiments.effect_tests import WelchTest
@@ -80,7 +80,7 @@ def heterogeneous(
         sizes = (moments.count[0] + moments.count[1:]).tolist()
         for arm, size, effect in zip(arms.names[1:], sizes, mean_effects(moments), strict=True):
             effects.append((name, arm, size, effect.test))
-    adjusted = holm(np.array([test.p_value for *_, test in effects]))
+    adjusted = adjust_p_values(np.array([test.p_value for *_, test in effects]))
     results = tuple(
         SegmentRow(name, arm, size, test.effect, *test.ends(), test.p_value, p_value)
         for (name, arm, size, test), p_value in zip(effects, adjusted.tolist(), strict=True)

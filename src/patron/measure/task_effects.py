@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from patron.estimators.multiple_tests import holm
+from patron.estimators.multiple_tests import adjust_p_values
 from patron.experiments import sample_ratio_mismatch
 from patron.measure.effect_estimates import HOLDOUT, TREATED, ArmDifference, estimate_effect
 from patron.measure.task_entries import task_entries
@@ -129,7 +129,7 @@ def _with_adjusted_p_values(rows: Iterable[dict[str, Any]]) -> list[dict[str, An
     """The p-value of each part as that of one of several (Holm)."""
     rows = list(rows)
     known = [row for row in rows if "p_value" in row]
-    for row, p_value in zip(known, holm(np.array([row["p_value"] for row in known])).tolist(), strict=True):
+    for row, p_value in zip(known, adjust_p_values(np.array([row["p_value"] for row in known])).tolist(), strict=True):
         row["adjusted_p_value"] = p_value
         del row["p_value"]
     return rows

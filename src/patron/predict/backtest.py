@@ -117,7 +117,7 @@ def backtest(
 
 
 def _failure_sentences(problems: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """Sentences of learners that could not be fitted, one for each origin and reason: many often fail for the same."""
+    """Say which learners could not be fitted: one sentence for each cutoff and reason, with all their names."""
     names = dict[tuple[str, str], list[str]]()
     for learner, problem in problems.items():
         names.setdefault(problem, []).append(learner)

@@ -18,7 +18,7 @@ from patron.predict.backtest import Backtest
 from patron.schema.numbers import float_column
 
 MIN_CUTOFFS = 2
-"""With fewer past cutoffs there is nothing that they agree on."""
+"""Fewer past cutoffs do not show whether they agree."""
 
 
 def calibration_slope(learner: str, result: Backtest) -> float:

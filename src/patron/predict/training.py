@@ -31,7 +31,7 @@ class TrainedModel:
     rows: pa.Table
     """What it was fitted to, as a manifest names it."""
     slope: float = 1.0
-    """Factor by which its log-odds were stretched after it was fitted."""
+    """Factor on its log-odds, learned from past cutoffs; 1 leaves them as they are."""
 
 
 def train_model(

@@ -13,7 +13,7 @@ MAX_DAYS, SPAN_SHARE = 28.0, 0.1
 """A window is so long, or this share of all the time where that is shorter."""
 MIN_USERS = 50
 Asked = Literal["next", "window"]
-"""What lists are for: the next time of each user, or all that users take in the coming weeks."""
+"""What lists are for: what each user takes next, or all that users take in the coming weeks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +47,9 @@ def hold_out(known: Interactions, most: int, asked: Asked | None = None) -> list
 
 
 def infer_asked(known: Interactions) -> Asked:
-    """The next time where users mostly take one item at a time, as in clicks, ratings and single purchases; else weeks.
+    """Infer what lists are for: the next item where users mostly take one at a time, else the coming weeks.
 
-    Whatever the pace: what users do minutes or months after each other is a sequence, and baskets are none.
+    Clicks, ratings and single purchases are taken one at a time, baskets are not; the pace does not matter.
     """
     order = np.lexsort((known.day, known.user))
     is_new = np.r_[True, (np.diff(known.user[order]) != 0) | (np.diff(known.day[order]) != 0)]

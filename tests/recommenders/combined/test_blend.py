@@ -18,7 +18,7 @@ from patron.recommenders import (
 from patron.recommenders.combined.blend import MEMBERS, HeldOutPairs
 from patron.recommenders.combined.blend_weights import Ranking, choose_weights
 from patron.recommenders.combined.candidates import Candidates
-from patron.recommenders.combined.learned_ranking import best_member_alone
+from patron.recommenders.combined.learned_ranking import choose_single_member
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.holdouts import hold_out, infer_asked
 from patron.recommenders.interactions import Interactions
@@ -130,10 +130,10 @@ def test_where_one_member_is_better_than_all_together_it_orders_alone():
     shares[:, 0] = np.where(is_hit, 1.0, 0.1)
     pairs = Candidates(row, item, np.zeros(len(row), dtype=bool), shares)
     judged = HeldOutPairs(np.arange(users), pairs, is_hit, np.ones(users, dtype=int), np.ones(users, dtype=int))
-    alone = best_member_alone(judged, judged.ndcg_by_user(-shares[:, 0]))
+    alone = choose_single_member(judged, judged.ndcg_by_user(-shares[:, 0]))
     assert alone is not None
     assert alone.new.tolist() == [1.0, *[0.0] * (len(MEMBERS) - 1)]
-    assert best_member_alone(judged, judged.ndcg_by_user(shares[:, 0])) is None
+    assert choose_single_member(judged, judged.ndcg_by_user(shares[:, 0])) is None
 
 
 def test_where_nobody_takes_an_item_again_new_ones_are_first():

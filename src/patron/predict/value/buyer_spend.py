@@ -128,7 +128,7 @@ OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
     TWEEDIE: {"objective": "tweedie", "tweedie_variance_power": 1.3},
     LOG_NORMAL: {"objective": "l2"},
 }
-"""LightGBM's objective for each loss."""
+"""LightGBM settings of each loss."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from patron.schema.numbers import Numbers, float_column
 
 STACK = StackedSpend()
 SPEND_MODELS: tuple[SpendModel, ...] = (STACK, HistorySpend(), BoostedSpend())
-"""The first is fitted first: all of them add up to the total that follows from it."""
+"""Models of spend; the first is fitted first, as the total that all of them add up to follows from it."""
 EXPLAINED = ("expected_paid_cents_per_order_day", ORDER_PROBABILITY)
 """What moves a forecast where only buying history is known."""
 
@@ -122,12 +122,10 @@ class ProbabilityTimesSpend:
         modelled = probability * each
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where=self.name, todo="Import what happened since.")
-        # why not this model's sum: at a level of its own, a model would be chosen for it, which the season moves
-        levelled = others.get(STACK.name)
-        if isinstance(levelled, FittedValue):
-            total = levelled.total
-        else:
-            total = shop_total(table, probability * stack.spend(rows, matrix), history)
+        # why the stack's and not each model's own: a model would be chosen for a level that the season moves
+        known_value = others.get(STACK.name)
+        is_known = isinstance(known_value, FittedValue)
+        total = known_value.total if is_known else shop_total(table, probability * stack.spend(rows, matrix), history)
         return FittedValue(
             self.name,
             spend,

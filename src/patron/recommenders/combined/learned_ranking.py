@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from patron.estimators.boosted_trees import FittedTrees, fit_trees, tree_parameters
-from patron.estimators.multiple_tests import holm
+from patron.estimators.multiple_tests import adjust_p_values
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend import (
@@ -170,7 +170,7 @@ class LearnedRanking(Recommender):
             of_trees = judged.ndcg_by_user(tree_scores(trees, judged.pairs, judged.users, useful[0], of_blend))
             is_better = is_above_noise(of_trees - usual)
             usual, useful = (of_trees, useful) if is_better else (usual, [])
-        alone = best_member_alone(judged, usual)
+        alone = choose_single_member(judged, usual)
         return (weights_on(pairs[0]), useful) if alone is None else (alone, [])
 
     def _useful_facts(
@@ -239,7 +239,7 @@ def _with_promotions(interactions: Any, promotions: Any) -> Interactions:
     return replace(known, promotions=plan)
 
 
-def best_member_alone(judged: HeldOutPairs, usual: Numbers) -> Weights | None:
+def choose_single_member(judged: HeldOutPairs, usual: Numbers) -> Weights | None:
     """Weights of the one member whose order alone is better than the usual NDCG of these users, beyond noise.
 
     By a paired test of each member, adjusted for how many there are (Holm, 1979); None where none is.
@@ -249,7 +249,7 @@ def best_member_alone(judged: HeldOutPairs, usual: Numbers) -> Weights | None:
         return None
     errors = [max(float(gain.std(ddof=1)) / np.sqrt(len(gain)), TINY) for gain in gains]
     means = np.array([float(gain.mean()) for gain in gains])
-    p_values = holm(ndtr(-means / np.array(errors)))
+    p_values = adjust_p_values(ndtr(-means / np.array(errors)))
     best = int(np.argmax(np.where(p_values < SURE, means, -np.inf)))
     if p_values[best] >= SURE:
         return None

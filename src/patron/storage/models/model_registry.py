@@ -91,7 +91,7 @@ class Manifest:
     data_hash: str
     """SHA-256 of customer, cutoff and label of these rows."""
     slope: float = 1.0
-    """Factor by which its log-odds were stretched after it was fitted, as past cutoffs asked for."""
+    """Factor on its log-odds, learned from past cutoffs; 1 leaves them as they are."""
 
     @property
     def model_version(self) -> str:

@@ -15,6 +15,7 @@ READS = (
     "promotions",
     "prospect_features",
     "referrals",
+    "season_calendars",
     "sessions",
 )
 WRITES = (

@@ -14,10 +14,12 @@ from patron.schema.numbers import Numbers, float_column
 
 ORDER_PROBABILITY = "order_probability_90_days"
 """Column of rows about value: the probability of an order by the champion of churn. It is no feature of spend."""
+SEASON_PRIOR = "season_prior"
+"""Column of rows: what was assumed of the season at their cutoff, as `SeasonPrior.to_text` writes it."""
 NOT_FEATURES = frozenset(
     {
         *("run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY, ORDER_PROBABILITY),
-        *(FIRST_ORDER_MONTH, *ORDER_DAYS_BY_MONTH),
+        *(SEASON_PRIOR, FIRST_ORDER_MONTH, *ORDER_DAYS_BY_MONTH),
     }
 )
 """Columns that no matrix has; months of orders are the shop's season, and too thin in a single customer."""

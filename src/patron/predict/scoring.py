@@ -25,6 +25,7 @@ from patron.predict.recalibration import calibration_slope, recalibrate
 from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
+from patron.predict.value.season_prior import with_season_prior
 from patron.predict.value.shop_total import SumsToTotal
 from patron.schema.models.label_windows import label_windows
 from patron.schema.models.questions import CHURN, PROSPECTS, VALUE, Question, label_query
@@ -236,19 +237,18 @@ def answer(
 def rows_to_score(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Today's rows of a question."""
     rows = unlabelled(population_of(view, question, features.current))
-    return _with_order_probability(question, features, rows)
+    return _with_what_is_known(view, question, features, rows)
 
 
 def rows_to_learn(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Rows of past cutoffs with the labels that are known by the run, and today's without."""
-    return _with_order_probability(question, features, with_labels(view, question, features.known))
+    return _with_what_is_known(view, question, features, with_labels(view, question, features.known))
 
 
-def _with_order_probability(question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
-    """The rows, with the probability of an order if the question is value and churn has a forecast."""
-    if question is not VALUE or features.probabilities is None:
-        return rows
-    return features.probabilities.joined_to(rows)
+def _with_what_is_known(view: StageView, question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
+    """The rows with the season that people expect; of value, with the probability of an order if churn has one."""
+    rows = rows if question is PROSPECTS else with_season_prior(view, rows)
+    return features.probabilities.joined_to(rows) if question is VALUE and features.probabilities else rows
 
 
 def train(

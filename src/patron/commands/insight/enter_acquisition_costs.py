@@ -1,7 +1,5 @@
 """Enter what was spent on winning customers, by channel and month: payback is measured against it."""
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,6 +14,7 @@ from patron.schema.access.audit_actions import AuditAction
 from patron.schema.amounts import cents_of
 from patron.schema.common_sentences import NOT_A_MONTH
 from patron.schema.errors import BadFile
+from patron.schema.pasted_lines import pasted_lines
 from patron.schema.sentences import Sentence
 from patron.schema.spelling import did_you_mean
 from patron.storage.insight.cost_tables import ACQUISITION_COSTS
@@ -79,22 +78,19 @@ def enter_acquisition_costs(context: RequestContext, costs: CostLines) -> Entere
 
 def _rows(shop: Shop, text: str) -> dict[tuple[str, str], int | None]:
     """The cost of each channel and month, cents; None deletes it. Raises BadFile."""
-    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
-    if not lines or len(lines) > MAX_ROWS:
+    lines = pasted_lines(text, HEADER)
+    if not 0 < len(lines) <= MAX_ROWS:
         raise BadFile(COSTS_LINES(count=len(lines), most=MAX_ROWS), where="costs", todo=TODO)
-    separator = next((one for one in ("\t", ";") if one in lines[0]), ",")
-    parts = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
-    is_header = tuple(cell.strip().lower() for cell in parts[0]) == HEADER
     channels = _channels(shop)
     rows: dict[tuple[str, str], int | None] = {}
-    for number, cells in enumerate(parts[is_header:], 1 + is_header):
+    for number, cells in lines:
         channel, month, cents = _line(cells, f"line {number}", channels)
         rows[channel, month] = cents
     return rows
 
 
 def _line(cells: list[str], where: str, channels: frozenset[str]) -> tuple[str, str, int | None]:
-    channel, month, cost = [cell.strip() for cell in (*cells, "", "", "")[:3]]
+    channel, month, cost = (*cells, "", "", "")[:3]
     if not 2 <= len(cells) <= len(HEADER):
         raise BadFile(COSTS_CELLS(count=len(cells)), where=where, todo=TODO)
     if channel not in channels:

@@ -13,6 +13,7 @@ from patron.clv.covariate_calendar import FIRST, at_orders_column
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT
 from patron.predict.value.season import SEASON, Season
+from patron.predict.value.season_prior import SeasonPrior
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.models.questions import VALUE
@@ -92,17 +93,18 @@ class OrdersAndSpend:
         if longest < MIN_DAYS:
             what = f"the longest history is {longest:.0f} days, and a forecast needs {MIN_DAYS}"
             raise NotEnoughData(what, where="value", todo="Import a longer history, or wait.")
-        by_month = repeat_days_by_month(table)
+        by_month, prior = repeat_days_by_month(table), SeasonPrior.of_rows(table)
         digest = sha256(b"".join(column.to_numpy().tobytes() for column in summary.columns) + by_month.tobytes())
+        digest.update(prior.to_text().encode())
         if digest.digest() not in _FITTED:
             if len(_FITTED) >= MAX_FITTED:
                 _FITTED.pop(next(iter(_FITTED)))
-            _FITTED[digest.digest()] = cls._fit(summary, by_month)
+            _FITTED[digest.digest()] = cls._fit(summary, by_month, prior)
         return _FITTED[digest.digest()]
 
     @classmethod
-    def _fit(cls, summary: pa.Table, by_month: Numbers) -> "OrdersAndSpend":
-        season = Season.of(summary, by_month)
+    def _fit(cls, summary: pa.Table, by_month: Numbers, prior: SeasonPrior) -> "OrdersAndSpend":
+        season = Season.of(summary, by_month, prior)
         calendar = season.calendar(summary)
         along = summary.append_column(at_orders_column(SEASON), pa.array(by_month @ season.around_mean))
         orders = SeasonalParetoNBD(calendar, known=(SEASON,), unit="D").fit(along)

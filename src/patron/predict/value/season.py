@@ -7,7 +7,7 @@ the season that is assumed of any shop, and the doubt about that.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import numpy as np
@@ -15,17 +15,11 @@ import pyarrow as pa
 
 from patron.clv import Calendar, SeasonalParetoNBD
 from patron.clv.covariate_calendar import at_orders_column
-from patron.schema.models.month_columns import MONTHS
+from patron.predict.value.season_prior import EPOCH, MONTH_COUNT, SeasonPrior
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers
 
 HORIZON_DAYS = VALUE.horizon_days
-MONTH_COUNT = len(MONTHS)
-_ROUGHLY = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
-USUAL = _ROUGHLY - _ROUGHLY.mean()
-"""Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
-APART = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
-"""Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
 YEAR_TO_YEAR = 0.05
 """Standard deviation of the logarithm of a month between the years of one shop."""
 OF_NEW_CUSTOMERS = 0.5
@@ -37,7 +31,6 @@ MAX_CUSTOMERS = 5_000
 """Customers that the months are estimated from: of more, the first; the doubt left is that from year to year."""
 SEASON = "season"
 """The calendar's covariate: the logarithm of the month's factor."""
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -48,20 +41,22 @@ class Season:
     spreads: tuple[float, ...]
     """Standard deviations of the logarithms."""
     is_observed: bool
+    trust: float | None = None
+    """How far the calendar that people entered is believed, 0 to 1; None without one."""
 
     @classmethod
-    def usual(cls) -> Self:
-        """The season that is assumed of any shop."""
-        return cls(tuple(USUAL.tolist()), tuple(APART.tolist()), is_observed=False)
+    def assumed(cls, prior: SeasonPrior) -> Self:
+        """The season of a shop that has not shown its own."""
+        return cls(prior.logs, prior.spreads, is_observed=False, trust=prior.trust)
 
     @classmethod
-    def of(cls, summary: pa.Table, order_days: Numbers) -> Self:
+    def of(cls, summary: pa.Table, order_days: Numbers, prior: SeasonPrior) -> Self:
         """The season of a summary with `first_day`, and of each customer's repeat order days by month, 12 columns."""
         first, last = summary["first_day"].to_numpy(), summary["first_day"].to_numpy() + summary["recency"].to_numpy()
         # why until the last order: a shop that has been silent since then has shown nothing
         years = float(np.max(last, initial=0.0) - np.min(first, initial=np.inf)) / YEAR_DAYS if len(first) else 0.0
         if years < 1:
-            return cls.usual()
+            return cls.assumed(prior)
         summary, order_days = summary.slice(0, MAX_CUSTOMERS), order_days[:MAX_CUSTOMERS]
         names = [f"month_{month}" for month in range(2, MONTH_COUNT + 1)]
         for name, days in zip(names, order_days.T[1:] - order_days.T[0], strict=True):
@@ -80,10 +75,12 @@ class Season:
         doubt += (OF_NEW_CUSTOMERS * (new - new.min())) ** 2
         is_known = np.isfinite(doubt) & np.isfinite(shown)
         if not is_known.any():
-            return cls.usual()
-        believed = np.where(is_known, APART**2 / (APART**2 + np.where(is_known, doubt, 1.0)), 0.0)
-        logs = USUAL + believed * (np.where(is_known, shown, USUAL) - USUAL)
-        return cls(tuple(logs.tolist()), tuple((APART * np.sqrt(1 - believed)).tolist()), is_observed=True)
+            return cls.assumed(prior)
+        assumed, apart = np.array(prior.logs), np.array(prior.spreads)
+        believed = np.where(is_known, apart**2 / (apart**2 + np.where(is_known, doubt, 1.0)), 0.0)
+        logs = assumed + believed * (np.where(is_known, shown, assumed) - assumed)
+        spreads = apart * np.sqrt(1 - believed)
+        return cls(tuple(logs.tolist()), tuple(spreads.tolist()), is_observed=True, trust=prior.trust)
 
     def level(self, at: datetime, days: int = HORIZON_DAYS) -> float:
         """What the days from a cutoff on bring, against as many of the year's mean."""

@@ -88,6 +88,7 @@ class AuditAction(StrEnum):
     RUN_STARTED = "run started"
     RUNS_SCHEDULED = "runs scheduled"
     SCORES_EXPORTED = "scores exported"
+    SEASON_ENTERED = "season entered"
     SECOND_FACTOR_OFF = "second factor off"
     SECOND_FACTOR_ON = "second factor on"
     SECOND_FACTOR_REMOVED = "second factor removed"

@@ -26,6 +26,7 @@ from patron.storage.access import access_tables  # noqa: F401 - their tables are
 from patron.storage.customers import customer_tables  # noqa: F401 - their tables are the store's
 from patron.storage.data import webhook_tables  # noqa: F401 - their tables are the store's
 from patron.storage.insight import cost_tables, digest_tables, question_tables  # noqa: F401 - their tables are the store's
+from patron.storage.models import season_tables  # noqa: F401 - their tables are the store's
 from patron.storage.offers import proposal_tables  # noqa: F401 - their tables are the store's
 from patron.storage.outreach import campaign_tables  # noqa: F401 - their tables are the store's
 from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables are the store's

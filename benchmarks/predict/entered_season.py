@@ -20,7 +20,7 @@ from past_forecasts import here, past_shop
 from value_on_real_data import SOURCES
 
 from patron.commands.models.enter_season import read_spans
-from patron.commands.models.season_templates import TEMPLATES, template_spans
+from patron.storage.models.season_templates import TEMPLATES, template_spans
 from patron.estimators.learner import FORECAST
 from patron.predict.value.buyer_spend import StackedSpend
 from patron.predict.value.probability_times_spend import ProbabilityTimesSpend

@@ -175,8 +175,8 @@ class NotingStore:
             yield connection
 
 
-WRITTEN_BY_COMMANDS = {"assignments", "customer_tags", "customer_tasks", "messages", "suppressions"}
-"""Tables of the store that no stage writes: campaigns, tags and tasks are work of people, who plan and refuse it."""
+WRITTEN_BY_COMMANDS = {"assignments", "customer_tags", "customer_tasks", "messages", "season_calendars", "suppressions"}
+"""Tables of the store that no stage writes: what people plan, refuse and expect."""
 
 
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:

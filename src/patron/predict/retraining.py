@@ -18,9 +18,21 @@ from patron.predict.model_card import settings_of
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.training import TrainedModel, keep
+from patron.predict.value.season_prior import SEASONAL_QUESTIONS, entered_calendars
 from patron.schema.errors import PatronError
 from patron.schema.models.questions import CHURN, VALUE, Target
-from patron.schema.tables import ALARM, BACKTESTS, DUE, FIRST, OTHER_FEATURES, RECENT, REQUESTED, UNPROVEN, UNUSABLE
+from patron.schema.tables import (
+    ALARM,
+    BACKTESTS,
+    DUE,
+    FIRST,
+    NEW_SEASON,
+    OTHER_FEATURES,
+    RECENT,
+    REQUESTED,
+    UNPROVEN,
+    UNUSABLE,
+)
 from patron.storage.engine import sql_list
 from patron.storage.models import model_registry
 from patron.storage.models.trainings import Training, read_trainings
@@ -150,6 +162,9 @@ def _reason(view: StageView, history: _History, question: Target) -> str:
     trained_in = (question.name, before.trained_run_id)
     if (question.name, view.run_before.run_id) in history.alarmed and trained_in not in history.alarmed:
         return ALARM
+    entered = [one.entered_at for one in entered_calendars(view)] if question.name in SEASONAL_QUESTIONS else []
+    if entered and max(entered) > before.trained_at:
+        return NEW_SEASON
     if view.run.as_of - before.trained_at >= timedelta(days=view.policy.models.retrain_days) - EARLY:
         return DUE
     return RECENT if trained_in in history.proven else UNPROVEN

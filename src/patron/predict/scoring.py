@@ -26,7 +26,7 @@ from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, MAX_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.training import keep, train_model
 from patron.predict.value.season_prior import with_season_prior
-from patron.predict.value.shop_total import SumsToTotal
+from patron.predict.value.shop_total import SumsToTotal, shop_forecast
 from patron.schema.models.label_windows import label_windows
 from patron.schema.models.questions import CHURN, PROSPECTS, VALUE, Question, label_query
 from patron.schema.models.reason_codes import REASON_CODES
@@ -37,7 +37,6 @@ from patron.schema.tables import (
     PARTIAL_DEPENDENCE,
     PAST_FORECASTS,
     SCORES,
-    SHOP_FORECASTS,
 )
 from patron.storage.engine import timestamp
 from patron.storage.models import model_registry
@@ -247,7 +246,7 @@ def rows_to_learn(view: StageView, question: Question, features: RunFeatures) ->
 
 def _with_what_is_known(view: StageView, question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
     """The rows with the season that people expect; of value, with the probability of an order if churn has one."""
-    rows = rows if question is PROSPECTS else with_season_prior(view, rows)
+    rows = with_season_prior(view, question, rows)
     return features.probabilities.joined_to(rows) if question is VALUE and features.probabilities else rows
 
 
@@ -346,27 +345,6 @@ def score(
         },
         schema=SCORES.schema(),
     )
-
-
-def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
-    """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other questions.
-
-    The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
-    """
-    total = fitted.total if isinstance(fitted, SumsToTotal) else None
-    if total is None or not scores.num_rows:
-        return SHOP_FORECASTS.empty()
-    value = float(float_column(scores, "value").sum())
-    row = {
-        "run_id": view.run.run_id,
-        "question": question.name,
-        "value": value,
-        "low": value * total.low_cents / total.cents,
-        "high": value * total.high_cents / total.cents,
-        "season": total.season,
-        "is_season_observed": total.is_season_observed,
-    }
-    return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
 def _interval_ends(result: Backtest, fitted: Fitted) -> IntervalEnds:

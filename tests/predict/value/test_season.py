@@ -8,6 +8,7 @@ import pytest
 
 from patron.clv import rfm
 from patron.predict.value.season import MONTH_COUNT, Season, month_of
+from patron.predict.value.season_prior import SeasonPrior
 
 OPENED = date(2022, 1, 1)
 
@@ -40,7 +41,7 @@ def season_of(table, until):
     end = (until - date(1970, 1, 1)).days + 1
     first = end - summary["T"].to_numpy()
     by_month[np.arange(len(first)), month_of(first - 1)] -= 1
-    return Season.of(summary.append_column("first_day", pa.array(first)), by_month)
+    return Season.of(summary.append_column("first_day", pa.array(first)), by_month, SeasonPrior.usual())
 
 
 AUTUMN = datetime(2023, 10, 15, tzinfo=UTC)
@@ -64,7 +65,7 @@ def test_a_christmas_that_was_seen_once_is_believed_within_its_own_doubt(peak):
 
 def test_less_than_a_year_shows_no_season_and_is_less_sure_of_christmas():
     season = season_of(orders(300, peak=2.0), date(2022, 10, 27))
-    assert season == Season.usual()
+    assert season == Season.assumed(SeasonPrior.usual())
     assert not season.is_observed
     assert season.spread(AUTUMN) > 2 * season_of(orders(650), date(2023, 10, 12)).spread(AUTUMN)
     assert season.spread(AUTUMN) > season.spread(datetime(2023, 4, 1, tzinfo=UTC))

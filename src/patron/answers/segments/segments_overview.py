@@ -89,6 +89,14 @@ class ValueSpread:
     high_cents: float | None = None
     season: float | None = None
     """Factor of these 90 days against the year's mean; None where the shop is too young to have shown it."""
+    calendar_trust: float | None = None
+    """How far the season that people entered is believed, 0 to 1; None where nobody entered one."""
+    history_cents: float | None = None
+    """The total by buying history alone; None in a run of an older version, as the two that follow."""
+    models_cents: float | None = None
+    """The total by the models of single customers alone."""
+    history_weight: float | None = None
+    """How much buying history counts in the total, 0 to 1."""
     prospect_count: int = 0
     """People without an order who are expected to bring something on top: they are in none of the other figures."""
     prospects_cents: float = 0.0
@@ -171,14 +179,13 @@ from this_scores where question = '{PROSPECTS.name}'"""
         for start, end in zip(edges, ends, strict=True)
     )
     total = totals["total"]
-    sure = """
-select low, high, case when is_season_observed then season end as season
+    whole = """
+select low as low_cents, high as high_cents, case when is_season_observed then season end as season, calendar_trust,
+  history_value as history_cents, models_value as models_cents, history_weight
 from this_shop_forecasts where question = 'value'"""
-    low, high, season = next((tuple(row.values()) for row in records(view.query(sure))), (None, None, None))
+    of_shop = next(iter(records(view.query(whole))), {})
     top = totals["top"] / total if total and totals["top"] else None
-    return ValueSpread(
-        _joined(bins), total, top_tenth_share=top, low_cents=low, high_cents=high, season=season, **apart
-    )
+    return ValueSpread(_joined(bins), total, top_tenth_share=top, **of_shop, **apart)
 
 
 def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:

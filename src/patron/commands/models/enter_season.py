@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -14,21 +15,25 @@ from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.access.audit_actions import AuditAction
 from patron.schema.amounts import decimal_of
+from patron.schema.common_sentences import CHECK_PATH, FILE_UNREADABLE_CAUSE
 from patron.schema.errors import BadFile
 from patron.schema.pasted_lines import pasted_lines
 from patron.schema.sentences import Sentence
-from patron.storage.models.season_calendars import CONFIDENCE, SeasonSpan
+from patron.storage.models.season_calendars import CONFIDENCE, SeasonSpan, season_calendars, week_name
 from patron.storage.models.season_tables import SEASON_CALENDARS
 from patron.storage.outreach.versioned_drafts import person
+from patron.storage.store.store import Store
 
 SEASON_LINES = Sentence("season_lines", "{count:,} lines; {most} is the most")
+SEASON_NOT_TEXT = Sentence("season_not_text", "the file is not a UTF-8 text")
+SEASON_TOO_LONG = Sentence("season_too_long", "the file has over {most:,} characters")
 SEASON_CELLS = Sentence("season_cells", "{count} cells instead of first week, last week, factor and confidence")
 SEASON_WEEK = Sentence("season_week", "{text!r} is not a week")
 SEASON_ORDER = Sentence("season_order", "the last week, {last}, is before the first, {first}")
 SEASON_FACTOR = Sentence("season_factor", "the factor {text!r} {problem}")
 SEASON_FACTOR_RANGE = Sentence("season_factor_range", "the factor {text} is not between {least} and {most}")
-SEASON_CONFIDENCE = Sentence("season_confidence", "{text!r} is no confidence")
-SEASON_OVERLAP = Sentence("season_overlap", "the week {week} is in line {number}, too")
+SEASON_CONFIDENCE = Sentence("season_confidence", "{text!r} is not a confidence")
+SEASON_OVERLAP = Sentence("season_overlap", "the week {week} is already in line {number}")
 SEASON_OVER = Sentence("season_over", "the year {year} is over")
 SEASON_FAR = Sentence("season_far", "the year {year} is too far ahead")
 WRITE_WEEK = Sentence("season_write_week", "Write weeks as 2026-W48, the Monday-to-Sunday weeks of the calendar.")
@@ -74,6 +79,27 @@ def enter_season(context: RequestContext, season: SeasonLines) -> EnteredSeason:
     return EnteredSeason(len(spans))
 
 
+def current_lines(store: Store, today: date) -> str:
+    """Lines of the calendar entered last, without weeks of years that are over, to change and enter again."""
+    calendars = season_calendars(store)
+    spans = calendars[-1].spans if calendars else ()
+    return "\n".join(span.line for span in spans if _year(span.first_week) >= _year(today))
+
+
+def read_season_file(path: Path) -> str:
+    """The text of a file of lines. Raises BadFile where it cannot be read, or is no text."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_TEXT_LENGTH + 1)
+    except OSError as error:
+        raise BadFile(FILE_UNREADABLE_CAUSE(cause=error.strerror), where=str(path), todo=CHECK_PATH) from error
+    except UnicodeDecodeError as error:
+        raise BadFile(SEASON_NOT_TEXT, where=str(path), todo=SEASON_TODO) from error
+    if len(text) > MAX_TEXT_LENGTH:
+        raise BadFile(SEASON_TOO_LONG(most=MAX_TEXT_LENGTH), where=str(path), todo=SEASON_TODO)
+    return text
+
+
 def read_spans(text: str, today: date) -> tuple[SeasonSpan, ...]:
     """The stretches of weeks that lines of text say, in order of time. Raises BadFile."""
     lines = pasted_lines(text, HEADER)
@@ -89,18 +115,6 @@ def read_spans(text: str, today: date) -> tuple[SeasonSpan, ...]:
     return tuple(sorted(spans.values(), key=lambda one: one.first_week))
 
 
-def span_lines(spans: tuple[SeasonSpan, ...]) -> str:
-    """Stretches of weeks as `read_spans` reads them."""
-    parts = ((week_name(one.first_week), week_name(one.last_week), f"{one.factor:g}", one.confidence) for one in spans)
-    return "\n".join(",".join(cells) for cells in parts)
-
-
-def week_name(monday: date) -> str:
-    """A week as people write it: 2026-W48."""
-    year, week, _ = monday.isocalendar()
-    return f"{year}-W{week:02}"
-
-
 def _span(cells: list[str], where: str, today: date) -> SeasonSpan:
     first_text, last_text, factor, confidence = (*cells, "", "", "", "")[: len(HEADER)]
     if not len(HEADER) - 1 <= len(cells) <= len(HEADER):
@@ -108,14 +122,19 @@ def _span(cells: list[str], where: str, today: date) -> SeasonSpan:
     first, last = (_monday(text, where) for text in (first_text, last_text))
     if last < first:
         raise BadFile(SEASON_ORDER(first=first_text, last=last_text), where=where, todo=WRITE_WEEK)
-    for text, year in ((first_text, first.isocalendar().year), (last_text, last.isocalendar().year)):
-        what = SEASON_OVER if year < today.isocalendar().year else SEASON_FAR
-        if not 0 <= year - today.isocalendar().year <= YEARS_AHEAD:
-            raise BadFile(what(year=text[:4]), where=where, todo=WRITE_COMING)
+    for year in (_year(first), _year(last)):
+        what = SEASON_OVER if year < _year(today) else SEASON_FAR
+        if not 0 <= year - _year(today) <= YEARS_AHEAD:
+            raise BadFile(what(year=year), where=where, todo=WRITE_COMING)
     confidence = confidence or "likely"
     if confidence not in CONFIDENCE:
         raise BadFile(SEASON_CONFIDENCE(text=confidence), where=where, todo=WRITE_CONFIDENCE)
     return SeasonSpan(first, last, _factor(factor, where), confidence)
+
+
+def _year(day: date) -> int:
+    """The year that its week belongs to."""
+    return day.isocalendar().year
 
 
 def _monday(text: str, where: str) -> date:

@@ -40,7 +40,7 @@ from patron.interfaces.console.insight import (
     retention_pages,
     today_pages,
 )
-from patron.interfaces.console.models import model_pages
+from patron.interfaces.console.models import model_pages, season_pages
 from patron.interfaces.console.navigation import listed_pages, open_groups
 from patron.interfaces.console.offers import decision_pages, policy_pages
 from patron.interfaces.console.outreach import (
@@ -79,6 +79,7 @@ MODULES = (
     retention_pages,
     experiment_pages,
     model_pages,
+    season_pages,
     data_pages,
     run_pages,
     explore_pages,

@@ -1,10 +1,12 @@
 """The run in a few plain sentences."""
 
 from collections.abc import Iterator
+from math import log
 
 from patron.answers.insight.overview import Overview
 from patron.answers.models.models import Models
 from patron.answers.offers.offer_results import Effect
+from patron.answers.segments.segments_overview import ValueSpread
 from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.models.fairness_texts import fairness_sentences
 from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
@@ -19,6 +21,8 @@ SAME_SHARE = 0.005
 """Changes smaller than this count as no change."""
 SLIGHT_SEASON = 0.03
 """A season that differs less from the mean of the year is not worth a sentence."""
+METHODS_APART = 0.15
+"""Totals whose logarithms differ less are one to a reader."""
 
 
 def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
@@ -96,7 +100,8 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
         yield words("summary.expected_between", **values, **ends)
-        yield from _season(value.season, words, formats)
+        yield from _methods(value, words, formats)
+        yield from _season(value, words, formats)
     _, brought = _figure(overview, "expected_value")
     if brought is not None:
         yield words("summary.brought_since", paid=formats.short_money(brought))
@@ -109,9 +114,22 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
         )
 
 
-def _season(season: float | None, words: Words, formats: Formats) -> Iterator[str]:
+def _methods(value: ValueSpread, words: Words, formats: Formats) -> Iterator[str]:
+    """What each method expects, and which the total is nearer to, where they are far apart."""
+    history, models, weight = value.history_cents, value.models_cents, value.history_weight
+    if not history or not models or weight is None or abs(log(history / models)) < METHODS_APART:
+        return
+    key = "summary.methods_history" if weight > 1 / 2 else "summary.methods_models"
+    share = formats.share(max(weight, 1 - weight), 0)
+    yield words(key, history=formats.short_money(history), models=formats.short_money(models), share=share)
+
+
+def _season(value: ValueSpread, words: Words, formats: Formats) -> Iterator[str]:
     """What the season does to the coming 90 days, where it does much, or that the shop is too young to tell."""
-    if season is None:
+    season = value.season
+    if season is None and value.calendar_trust is not None:
+        yield words("summary.season_entered", share=formats.share(value.calendar_trust, 0))
+    elif season is None:
         yield words("summary.season_unseen")
     elif abs(season - 1) >= SLIGHT_SEASON:
         key = "summary.season_high" if season > 1 else "summary.season_low"

@@ -93,7 +93,7 @@ class OrdersAndSpend:
         if longest < MIN_DAYS:
             what = f"the longest history is {longest:.0f} days, and a forecast needs {MIN_DAYS}"
             raise NotEnoughData(what, where="value", todo="Import a longer history, or wait.")
-        by_month, prior = repeat_days_by_month(table), SeasonPrior.of_rows(table)
+        by_month, prior = repeat_days_by_month(table), SeasonPrior.from_rows(table)
         digest = sha256(b"".join(column.to_numpy().tobytes() for column in summary.columns) + by_month.tobytes())
         digest.update(prior.to_text().encode())
         if digest.digest() not in _FITTED:

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from patron.clv import Calendar, SeasonalParetoNBD
 from patron.clv.covariate_calendar import at_orders_column
-from patron.predict.value.season_prior import EPOCH, MONTH_COUNT, SeasonPrior
+from patron.predict.value.season_prior import MONTH_COUNT, SeasonPrior
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers
+from patron.storage.models.season_calendars import EPOCH
 
 HORIZON_DAYS = VALUE.horizon_days
 YEAR_TO_YEAR = 0.05

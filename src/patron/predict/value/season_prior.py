@@ -16,8 +16,17 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict.feature_matrix import SEASON_PRIOR
+from patron.schema.models.questions import CHURN, PURCHASE, PURCHASE_7_DAYS, VALUE, Question
 from patron.schema.numbers import Numbers
-from patron.storage.models.season_calendars import CONFIDENCE, WEEK, SeasonCalendar, season_calendars
+from patron.storage.models.season_calendars import (
+    CONFIDENCE,
+    ORDERS_BY_DAY,
+    WEEK,
+    WEEKS_BEFORE,
+    SeasonCalendar,
+    orders_by_week,
+    season_calendars,
+)
 from patron.storage.runs.stage_view import StageView
 
 MONTH_COUNT: Final = 12
@@ -28,10 +37,10 @@ APART: Final = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
 """Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
 TRUST_SPREAD: Final = 0.25
 """Standard deviation of how much of what owners expect of a season comes; assumed."""
-WEEKS_BEFORE: Final = 8
-"""Weeks before the first calendar that count as usual ones, which its weeks are compared with."""
 MIN_WEEKS: Final = 6
 """Fewer weeks say nothing of a calendar."""
+SEASONAL_QUESTIONS: Final = frozenset({VALUE.name, CHURN.name, PURCHASE.name, PURCHASE_7_DAYS.name})
+"""Questions whose models know how orders come and go with the season."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Trust:
     spread: float
 
     @classmethod
-    def of(cls, expected: Numbers, orders: Numbers, weeks: Numbers) -> Self:
+    def from_weeks(cls, expected: Numbers, orders: Numbers, weeks: Numbers) -> Self:
         """From the logarithm of each week's factor, its orders, and its number in time."""
         if len(expected) < MIN_WEEKS or np.ptp(expected) == 0:
             return cls(1.0, TRUST_SPREAD)
@@ -74,7 +83,7 @@ class SeasonPrior:
         return cls(tuple(USUAL.tolist()), tuple(APART.tolist()))
 
     @classmethod
-    def of(cls, calendar: SeasonCalendar, trust: Trust) -> Self:
+    def from_calendar(cls, calendar: SeasonCalendar, trust: Trust) -> Self:
         """The usual, moved towards a calendar in the months that it covers."""
         shares, logs, doubts = _by_month(calendar)
         is_entered = shares > 0
@@ -82,14 +91,14 @@ class SeasonPrior:
         others = np.exp(USUAL[~is_entered]).sum()
         # why: a factor is of the year's mean, so what some months bring more, the others bring less
         less = np.log(rest / others) if rest > 0 and others > 0 else 0.0
-        said = trust.share * logs + (1 - trust.share) * USUAL
+        believed = trust.share * logs + (1 - trust.share) * USUAL
         spread = np.hypot(doubts, trust.spread * np.abs(logs - USUAL))
         weight = np.where(is_entered, APART**2 / (APART**2 + spread**2), 0.0)
-        moved = USUAL + np.where(is_entered, weight * (said - USUAL), trust.share * less)
-        return cls(tuple(moved.tolist()), tuple((APART * np.sqrt(1 - weight)).tolist()), trust.share)
+        assumed = USUAL + np.where(is_entered, weight * (believed - USUAL), trust.share * less)
+        return cls(tuple(assumed.tolist()), tuple((APART * np.sqrt(1 - weight)).tolist()), trust.share)
 
     @classmethod
-    def of_rows(cls, table: pa.Table) -> Self:
+    def from_rows(cls, table: pa.Table) -> Self:
         """That of rows of one cutoff; the usual where they bring none."""
         if SEASON_PRIOR not in table.column_names or not table.num_rows:
             return cls.usual()
@@ -123,7 +132,7 @@ def _days(calendar: SeasonCalendar) -> Iterator[tuple[date, float, float]]:
 
 
 def season_prior_at(
-    calendars: Sequence[SeasonCalendar], orders_by_week: Mapping[date, int], cutoff: datetime
+    calendars: Sequence[SeasonCalendar], weekly_orders: Mapping[date, int], cutoff: datetime
 ) -> SeasonPrior:
     """What is assumed at a cutoff: by the calendar entered last before it, as far as earlier weeks bear it out."""
     known = [one for one in calendars if one.entered_at <= cutoff]
@@ -131,38 +140,30 @@ def season_prior_at(
         return SeasonPrior.usual()
     begun = known[0].entered_at.date() - WEEKS_BEFORE * WEEK
     expected, orders, weeks = list[float](), list[int](), list[int]()
-    for monday, count in sorted(orders_by_week.items()):
+    for monday, count in sorted(weekly_orders.items()):
         before = [one for one in known if one.entered_at.date() <= monday]
         span = before[-1].span_of(monday) if before else None
         if monday + WEEK <= cutoff.date() and (span or (not before and monday >= begun)):
             expected.append(float(np.log(span.factor)) if span else float(USUAL[monday.month - 1]))
             orders.append(count)
             weeks.append(monday.toordinal() // 7)
-    trust = Trust.of(*(np.array(one, dtype=np.float64) for one in (expected, orders, weeks)))
-    return SeasonPrior.of(known[-1], trust)
+    trust = Trust.from_weeks(*(np.array(one, dtype=np.float64) for one in (expected, orders, weeks)))
+    return SeasonPrior.from_calendar(known[-1], trust)
 
 
-ORDERS_BY_DAY = "select local_day, count(*) as n from orders group by local_day"
-EPOCH = date(1970, 1, 1)
+def entered_calendars(view: StageView) -> Sequence[SeasonCalendar]:
+    """Every calendar that was entered by the run's cutoff, the oldest first."""
+    return view.once("season calendars", lambda: season_calendars(view.declared_store, known_at=view.run.as_of))
 
 
-def with_season_prior(view: StageView, rows: pa.Table) -> pa.Table:
-    """Rows with what was assumed of the season at their cutoffs; as they are where nobody entered a calendar."""
-    calendars = season_calendars(view.declared_store, known_at=view.run.as_of)
+def with_season_prior(view: StageView, question: Question, rows: pa.Table) -> pa.Table:
+    """Rows of a seasonal question, with the season assumed at their cutoffs where people entered a calendar."""
+    calendars = entered_calendars(view) if question.name in SEASONAL_QUESTIONS else ()
     if not calendars:
         return rows
-    orders = view.once("orders by week", lambda: _orders_by_week(view))
+    orders = view.once("orders by week", lambda: orders_by_week(view.query(ORDERS_BY_DAY)))
     cutoffs = rows["as_of"].combine_chunks().dictionary_encode()
     texts = [season_prior_at(calendars, orders, cutoff).to_text() for cutoff in cutoffs.dictionary.to_pylist()]
     # why a dictionary: one text for each cutoff, and not for each of a million customers
     column = pa.DictionaryArray.from_arrays(cutoffs.indices, pa.array(texts, pa.string()))
     return rows.append_column(SEASON_PRIOR, column)
-
-
-def _orders_by_week(view: StageView) -> Mapping[date, int]:
-    counts = dict[date, int]()
-    for row in view.query(ORDERS_BY_DAY).to_pylist():
-        day = EPOCH + timedelta(days=row["local_day"])
-        monday = day - timedelta(days=day.weekday())
-        counts[monday] = counts.get(monday, 0) + row["n"]
-    return counts

@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import LABEL, newest, rows_where
+from patron.estimators.learner import LABEL, Fitted, newest, rows_where
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
-from patron.schema.models.questions import VALUE
+from patron.schema.models.questions import VALUE, Question
 from patron.schema.numbers import Numbers, float_column
+from patron.schema.tables import SHOP_FORECASTS
+from patron.storage.runs.stage_view import StageView
 
 HORIZON = timedelta(days=VALUE.horizon_days)
 HISTORY, MODELS = "history", "models"
@@ -55,6 +57,10 @@ class ShopTotal:
     """Whether the shop has shown it: it is a year old."""
     season_spread: float
     """Standard deviation of the logarithm of that factor."""
+    history_weight: float
+    """How much buying history counts in the total, 0 to 1; the models of customers count for the rest."""
+    calendar_trust: float | None
+    """How far the season that people entered is believed, 0 to 1; None where nobody entered one."""
 
 
 @runtime_checkable
@@ -97,7 +103,35 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
         season=level,
         is_season_observed=history.season.is_observed,
         season_spread=season_spread,
+        history_weight=float(weights[list(methods).index(HISTORY)] / weights.sum()) if HISTORY in methods else 0.0,
+        calendar_trust=history.season.trust,
     )
+
+
+def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
+    """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other questions.
+
+    The learner may have seen a sample of the customers: the rest is in proportion to what all of them add up to.
+    """
+    total = fitted.total if isinstance(fitted, SumsToTotal) else None
+    if total is None or not scores.num_rows:
+        return SHOP_FORECASTS.empty()
+    value = float(float_column(scores, "value").sum())
+    scale = value / total.cents
+    row = {
+        "run_id": view.run.run_id,
+        "question": question.name,
+        "value": value,
+        "low": total.low_cents * scale,
+        "high": total.high_cents * scale,
+        "history_value": total.methods[HISTORY] * scale if HISTORY in total.methods else None,
+        "models_value": total.methods[MODELS] * scale if MODELS in total.methods else None,
+        "history_weight": total.history_weight,
+        "season": total.season,
+        "is_season_observed": total.is_season_observed,
+        "calendar_trust": total.calendar_trust,
+    }
+    return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
 def _history_miss(table: pa.Table, history: OrdersAndSpend) -> tuple[float, float, float]:

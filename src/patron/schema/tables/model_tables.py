@@ -6,13 +6,14 @@ from patron.schema.tables.shared_columns import RUN, maybe, of
 FIRST = "first"
 REQUESTED = "requested"
 ALARM = "alarm"
+NEW_SEASON = "new_season"
 DUE = "due"
 UNPROVEN = "unproven"
 OTHER_FEATURES = "other_features"
 UNUSABLE = "unusable"
 RECENT = "recent"
 """Not trained: the model is recent enough."""
-TRAINING_REASONS = (FIRST, REQUESTED, ALARM, DUE, UNPROVEN, OTHER_FEATURES, UNUSABLE, RECENT)
+TRAINING_REASONS = (FIRST, REQUESTED, ALARM, NEW_SEASON, DUE, UNPROVEN, OTHER_FEATURES, UNUSABLE, RECENT)
 TRAININGS = Table(
     "trainings",
     "one row per run and answered question: the run that trained its champion",
@@ -25,8 +26,9 @@ TRAININGS = Table(
         Column(
             "reason",
             TEXT,
-            "why this run trained it: there was no model yet, somebody requested it, the run before had an alarm, or "
-            "the model was due, had no backtest, knows other features or cannot be used; recent: this run did not",
+            "why this run trained it: there was no model yet, somebody requested it, the run before had an alarm, "
+            "people entered another season, or the model was due, had no backtest, knows other features or cannot be "
+            "used; recent: this run did not",
             choices=TRAINING_REASONS,
         ),
     ),

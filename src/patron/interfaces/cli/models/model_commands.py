@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace, command_context, system_user
+from patron.interfaces.cli.options import HERE, AsJson, SystemUser, Workspace, command_context, system_user
 
 models = typer.Typer(
     name="models",
@@ -122,6 +122,45 @@ def release(
         f"{question} is no longer pinned to {pin.model_version}; the next `patron run` uses its champion.",
         json=json,
     )
+
+
+@models.command()
+def season(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CSV file: first week, last week, factor, confidence; an empty one removes it."),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Print the lines of a trade to begin with: presents, fashion or food.")
+    ] = None,
+    by: SystemUser = "",
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Show the season that the shop expects and what came of it, or enter another one from a file.
+
+    Weeks are 2026-W48; a factor of 1 is an average week of the year; confidence is sure, likely or guess.
+
+    Example: patron models season season.csv --workspace shop
+    """
+    from patron.storage.models import season_templates
+    from patron.commands.models.enter_season import enter_season, read_season_file
+    from patron.interfaces.cli.models.render_season import show_entered, show_season
+    from patron.storage.runs.answer_cache import AnswerCache
+    from patron.storage.shop import Shop
+
+    if template is not None:
+        if template not in season_templates.TEMPLATES:
+            raise typer.BadParameter(f"{template!r} is not one of {', '.join(season_templates.TEMPLATES)}")
+        spans = season_templates.template_spans(template, datetime.now(UTC).date())
+        output.answer([span.row for span in spans], "\n".join(span.line for span in spans), json=json)
+        return
+    shop = Shop.open(workspace)
+    if file is not None:
+        show_entered(enter_season(command_context(shop, by), read_season_file(file)), json=json)
+        return
+    show_season(AnswerCache(shop), json=json)
 
 
 @models.command()

@@ -25,6 +25,7 @@ NAMES = {
     "POST /api/recommendations": "recommend",
     "POST /api/recommendations/batch": "recommend_to_many",
     "POST /api/retention/costs": "enter_acquisition_costs",
+    "POST /api/season": "enter_season",
     "POST /api/segments/count": "count_segment",
     "POST /v1/track": "track",
     "POST /v1/identify": "identify",

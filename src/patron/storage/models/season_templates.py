@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Final
 
-from patron.storage.models.season_calendars import WEEK, SeasonSpan
+from patron.storage.models.season_calendars import WEEK, SeasonSpan, monday_of
 
 SOURCE: Final = "U.S. Census Bureau, Monthly Retail Trade, seasonal factors, February 2012 to January 2013"
 TEMPLATES: Final[Mapping[str, Sequence[float]]] = {
@@ -26,8 +26,7 @@ WEEKS: Final = 52
 
 def template_spans(name: str, today: date) -> tuple[SeasonSpan, ...]:
     """A template's weeks from this one on, for a year. Raises KeyError for no template."""
-    monday = today - timedelta(days=today.weekday())
-    weeks = [monday + number * WEEK for number in range(WEEKS)]
+    weeks = [monday_of(today) + number * WEEK for number in range(WEEKS)]
     spans = []
     # why: a week is of the month that its Thursday is in, as calendars number weeks
     for month, same in groupby(weeks, key=lambda week: (week + timedelta(days=3)).month):

@@ -1,9 +1,9 @@
 """First autumns with and without a calendar of the season that people entered: the total's error, and its interval.
 
-Usage: python benchmarks/predict/entered_season.py FOLDER [SHOPS=6] (online_retail_2010_2011 as Parquet). Shops are made that
-open in January and have an autumn of x1 to x2 the usual; a calendar is entered two months before the cutoff. `right` is off
-by 15 % at random, `flat` says that there is no season, `wrong` expects the peak in summer; templates are those of the
-console. Then Online Retail, whose autumn is a gift shop's.
+Usage: python benchmarks/predict/entered_season.py FOLDER [SHOPS=6] (online_retail_2010_2011 as Parquet). Shops are made
+that open in January and have an autumn of x1 to x2 the usual; a calendar is entered two months before the cutoff.
+`right` is off by 15 % at random, `flat` says that there is no season, `wrong` expects the peak in summer; templates are
+those of the console. Then Online Retail, whose autumn is a gift shop's.
 """
 
 import sys
@@ -20,7 +20,6 @@ from past_forecasts import here, past_shop
 from value_on_real_data import SOURCES
 
 from patron.commands.models.enter_season import read_spans
-from patron.storage.models.season_templates import TEMPLATES, template_spans
 from patron.estimators.learner import FORECAST
 from patron.predict.value.buyer_spend import StackedSpend
 from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
@@ -28,6 +27,7 @@ from patron.schema.models.questions import VALUE
 from patron.schema.numbers import float_column
 from patron.storage.models.season_calendars import SeasonSpan
 from patron.storage.models.season_tables import SEASON_CALENDARS
+from patron.storage.models.season_templates import TEMPLATES, template_spans
 from patron.storage.shop import Shop
 
 OPENED = datetime(2023, 1, 9)  # noqa: DTZ001 - the shop's own calendar
@@ -56,9 +56,8 @@ def main(folder: Path, shops: int) -> None:
                 )
     for kind, shares in off.items():
         size, inside = np.abs(shares).mean(), sum(held[kind])
-        print(
-            f"{kind:24} mean size of bias {size:.1%}, mean {np.mean(shares):+.1%}; intervals hold {inside} of {len(shares)}"
-        )
+        bias = f"mean size of bias {size:.1%}, mean {np.mean(shares):+.1%}"
+        print(f"{kind:24} {bias}; intervals hold {inside} of {len(shares)}")
 
 
 def cases(folder: Path, shops: int) -> Iterator[tuple]:

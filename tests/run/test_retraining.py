@@ -12,13 +12,16 @@ import pytest
 from workspace_copies import copy_workspace
 
 from patron import decide, predict
+from patron.answers.models.expected_season import show_expected_season
 from patron.answers.models.fairness import fairness
 from patron.answers.models.metrics_by_group import metrics_by_group
 from patron.answers.models.model_versions import model_versions
 from patron.answers.models.models import models_of
 from patron.commands.data.simulated_loop import ingest_events, write_rules
+from patron.commands.models.enter_season import enter_season
 from patron.commands.models.manage_models import release, roll_back
 from patron.decide.fair_churn import read_past_churn
+from patron.govern.access.request_context import RequestContext
 from patron.interfaces.i18n.formats import Formats
 from patron.predict.category_needs import LEARNERS as OF_NEEDS
 from patron.predict.category_needs.pair_rows import FEATURE_VERSION
@@ -26,6 +29,7 @@ from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.retraining import plan_training, train_or_reuse
 from patron.predict.scoring import reuse
 from patron.predict.survival.early_warnings import read_forecasts
+from patron.predict.value.season_prior import SEASONAL_QUESTIONS
 from patron.run import run_loop, stage_view
 from patron.schema.models.questions import (
     CATEGORY_PURCHASE,
@@ -46,6 +50,7 @@ from patron.schema.tables import (
     DUE,
     FIRST,
     MODEL_ALARMS,
+    NEW_SEASON,
     OTHER_FEATURES,
     PAST_FORECASTS,
     RECENT,
@@ -56,6 +61,8 @@ from patron.schema.tables import (
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.models import model_registry
+from patron.storage.models.season_calendars import WEEK, SeasonSpan, monday_of
+from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run, run_as_of
 from patron.storage.runs.runs import Run
 from patron.storage.shop import POLICY_FILE, Shop
@@ -204,6 +211,31 @@ def version(view):
 
 def reason(view, question=CHURN):
     return plan_training(view, question, version(view))[0].reason
+
+
+def test_a_season_that_people_enter_trains_the_models_that_know_of_it(shop, second, tmp_path):
+    copy = copy_workspace(shop.folder, tmp_path / "w")
+    entered_at = second.run.as_of + DAY / 2
+    monday = monday_of(entered_at.date())
+    with closing(Shop.open(copy)) as opened:
+        assert reason(view_at(opened, 1)) == RECENT
+        lines = SeasonSpan(monday, monday + 9 * WEEK, 1.8, "sure").line
+        enter_season(RequestContext.from_name(opened, "Ann", now=entered_at), lines)
+        assert [reason(view_at(opened, days)) for days in (0.4, 1)] == [RECENT, NEW_SEASON]
+        assert answer_category_purchase(view_at(opened, 1)).training.reason == RECENT
+        assert show_expected_season(AnswerCache(opened)).trust is None
+    result = run_patron("run", "--as-of", (second.run.as_of + DAY).isoformat(), "--workspace", copy)
+    assert "because somebody entered another season" in result.out
+    with closing(Shop.open(copy)) as opened:
+        reasons = {row["question"]: row["reason"] for row in of_run(last_run(opened), "trainings").to_pylist()}
+        assert {name for name, why in reasons.items() if why == NEW_SEASON} == SEASONAL_QUESTIONS
+        assert show_expected_season(AnswerCache(opened)).trust > 0.9
+        (now,) = of_run(last_run(opened), "shop_forecasts").to_pylist()
+        (before,) = of_run(second, "shop_forecasts").to_pylist()
+    assert now["season"] > before["season"] + 0.2
+    assert now["value"] > before["value"] * 1.1
+    assert before["calendar_trust"] is None
+    assert reason(view_at(shop, 1)) == RECENT, "the copy's season is not this shop's"
 
 
 def test_a_model_is_due_after_the_days_of_the_policy(shop):

@@ -6,7 +6,7 @@ metrics in `models`, codes that rows hold and pages explain in the rooms `access
 Refusals: `errors` is the tree of all; `sentences` what they say, by code, `common_sentences` those of several
 packages; `spelling` guesses what was meant.
 Plain types: `amounts` (integer cents), `numbers` and `frames` (what speaks Arrow), `table_metadata`, `table_checks`,
-`json_files`, `json_texts`, `toml_texts` (what somebody sent), `pasted_lines` (of forms), `short_text_cache` (results for it).
+`json_files`, `json_texts`, `toml_texts`, `pasted_lines` (what somebody sent), `short_text_cache` (results for it).
 What several floors need: `kernels` (compiled by Numba at their first call), `progress`, `sql_syntax`,
 `list_pages` with cursors.
 """

@@ -73,6 +73,8 @@ def test_weeks_without_a_season_refute_a_calendar():
     assert flat.trust < 0.3
     assert flat.logs[11] < true.logs[11] - 0.1
     assert Season.assumed(flat).level(AUTUMN) < Season.assumed(true).level(AUTUMN)
+    assert flat.spreads[11] > true.spreads[11], "what is not believed makes nothing surer"
+    assert flat.spreads[11] == pytest.approx(APART[11], rel=0.2)
 
 
 def test_a_shop_that_grows_is_not_taken_for_its_season():

@@ -498,6 +498,9 @@ def backtest_rows() -> dict[str, list[dict]]:
         "value": 2e6,
         "low": 1.6e6,
         "high": 2.5e6,
+        "history_value": 2.2e6,
+        "models_value": 1.8e6,
+        "history_weight": 0.4,
         "season": 1.1,
         "is_season_observed": False,
     }

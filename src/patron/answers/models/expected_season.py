@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from patron.govern.access.operations import operation
@@ -34,6 +34,8 @@ class ExpectedWeeks:
     first_week: str
     last_week: str
     """As calendars number weeks: 2026-W48."""
+    first_day: date
+    last_day: date
     factor: float
     confidence: str
     """How sure people are: sure, likely or guess."""
@@ -104,6 +106,8 @@ def _weeks(span: SeasonSpan, orders: Mapping[date, int], today: date) -> Expecte
     return ExpectedWeeks(
         week_name(span.first_week),
         week_name(span.last_week),
+        first_day=span.first_week,
+        last_day=span.end - timedelta(days=1),
         factor=span.factor,
         confidence=span.confidence,
         week_count=len(mondays),

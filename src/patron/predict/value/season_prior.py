@@ -91,10 +91,10 @@ class SeasonPrior:
         others = np.exp(USUAL[~is_entered]).sum()
         # why: a factor is of the year's mean, so what some months bring more, the others bring less
         less = np.log(rest / others) if rest > 0 and others > 0 else 0.0
-        believed = trust.share * logs + (1 - trust.share) * USUAL
         spread = np.hypot(doubts, trust.spread * np.abs(logs - USUAL))
-        weight = np.where(is_entered, APART**2 / (APART**2 + spread**2), 0.0)
-        assumed = USUAL + np.where(is_entered, weight * (believed - USUAL), trust.share * less)
+        # why times the trust: what is not believed neither moves a month nor makes it surer
+        weight = np.where(is_entered, trust.share * APART**2 / (APART**2 + spread**2), 0.0)
+        assumed = USUAL + np.where(is_entered, weight * (logs - USUAL), trust.share * less)
         return cls(tuple(assumed.tolist()), tuple((APART * np.sqrt(1 - weight)).tolist()), trust.share)
 
     @classmethod

@@ -144,9 +144,9 @@ def season(
 
     Example: patron models season season.csv --workspace shop
     """
-    from patron.storage.models import season_templates
     from patron.commands.models.enter_season import enter_season, read_season_file
     from patron.interfaces.cli.models.render_season import show_entered, show_season
+    from patron.storage.models import season_templates
     from patron.storage.runs.answer_cache import AnswerCache
     from patron.storage.shop import Shop
 

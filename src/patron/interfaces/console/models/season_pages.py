@@ -9,7 +9,6 @@ from fastapi.responses import RedirectResponse, Response
 from patron.answers.models.expected_season import show_expected_season
 from patron.answers.models.models import show_models
 from patron.commands.models.enter_season import MAX_LINES, current_lines, enter_season
-from patron.storage.models.season_templates import SOURCE, TEMPLATES, template_spans
 from patron.interfaces.console.models.season_texts import season_sentences
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
 from patron.interfaces.http.access.access_control import GuardedRoute, context_of, form_of, needs
@@ -18,6 +17,7 @@ from patron.interfaces.http.integer_bounds import bounded_integer
 from patron.interfaces.http.known_parameters import require_known
 from patron.schema.access.access_rights import Action, Area
 from patron.schema.errors import BadFile
+from patron.storage.models.season_templates import SOURCE, TEMPLATES, template_spans
 
 router = APIRouter(route_class=GuardedRoute)
 PATH = "/models/season"

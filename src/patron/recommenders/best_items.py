@@ -33,16 +33,21 @@ def best_items(
     Where candidates are fewer, items of `popular` follow in their order, with their score in `fill`; `popular` may be
     empty.
     """
-    is_dense = isinstance(scores, np.ndarray)
-    if is_dense:
-        values, places = np.ascontiguousarray(scores, dtype=np.float64).ravel(), np.empty(0, dtype=np.int64)
-        starts = np.arange(len(scores) + 1, dtype=np.int64) * scores.shape[1]
-    else:
-        values = scores.data.astype(np.float64)
-        places = _whole(scores.indices)
-        starts = _whole(scores.indptr)
     without = _whole(banned.indices), _whole(banned.indptr)
-    return BestItems(*_best(values, places, starts, is_dense, *without, allowed, popular, fill, k))
+    return BestItems(*_best(*_arrays(scores), *without, allowed, popular, fill, k))
+
+
+def best_of_all_and_new(scores: Scores, before: sp.csr_array, allowed: Flags, k: int) -> Codes:
+    """The k best items of each row, then the k best that are not in the row of `before`, in no order; -1 is none."""
+    return _best_of_all_and_new(*_arrays(scores), _whole(before.indices), _whole(before.indptr), allowed, k)
+
+
+def _arrays(scores: Scores) -> tuple[Numbers, Codes, Codes, bool]:
+    """Values, their items, where each row starts, and whether items follow from the place."""
+    if isinstance(scores, np.ndarray):
+        values = np.ascontiguousarray(scores, dtype=np.float64).ravel()
+        return values, np.empty(0, dtype=np.int64), np.arange(len(scores) + 1) * scores.shape[1], True
+    return scores.data.astype(np.float64, copy=False), _whole(scores.indices), _whole(scores.indptr), False
 
 
 def append_missing(first: BestItems, others: BestItems) -> BestItems:
@@ -80,6 +85,63 @@ def _best(values, places, starts, dense, banned, banned_starts, allowed, popular
                 best[row, count], of_best[row, count] = item, fill[at]
                 count += 1
     return best, of_best
+
+
+@kernel(nogil=True)
+def _best_of_all_and_new(values, places, starts, dense, before, before_starts, allowed, k):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+    rows = len(starts) - 1
+    best, of_best = np.full((rows, 2 * k), -1, dtype=np.int64), np.empty(2 * k)
+    old, of_old = np.empty(len(allowed), dtype=np.int64), np.empty(len(allowed))
+    stamp = np.full(len(allowed), -1, dtype=np.int64)
+    for row in range(rows):
+        for place in range(before_starts[row], before_starts[row + 1]):
+            stamp[before[place]] = row
+        new, old_count = 0, 0
+        for place in range(starts[row], starts[row + 1]):
+            score = values[place]
+            item = place - starts[row] if dense else places[place]
+            if stamp[item] == row:
+                old[old_count], of_old[old_count] = item, score
+                old_count += 1
+            elif (new < k or score >= of_best[k]) and score > -np.inf and allowed[item]:
+                new = push(best[row, k:], of_best[k:], new, item, score)
+        # why: the best of all are old, or among the best new ones
+        best[row, :k], of_best[:k], count = best[row, k:], of_best[k:], new
+        for at in range(old_count):
+            if of_old[at] > -np.inf and allowed[old[at]]:
+                count = push(best[row, :k], of_best[:k], count, old[at], of_old[at])
+    return best
+
+
+@kernel(nogil=True)
+def push(best, of_best, count, item, score):  # noqa: ANN001, ANN201
+    """Put an item among the k best of a heap, whose first is the worst, a tie the higher item; return the count."""
+    k = len(best)
+    if count < k:
+        at = count
+        while at > 0:
+            parent = (at - 1) // 2
+            if of_best[parent] < score or (of_best[parent] == score and best[parent] > item):
+                break
+            best[at], of_best[at] = best[parent], of_best[parent]
+            at = parent
+        best[at], of_best[at] = item, score
+        return count + 1
+    if score < of_best[0] or (score == of_best[0] and item > best[0]):
+        return count
+    at, child = 0, 1
+    while child < k:
+        other = child + 1
+        if other < k and (
+            of_best[other] < of_best[child] or (of_best[other] == of_best[child] and best[other] > best[child])
+        ):
+            child = other
+        if score < of_best[child] or (score == of_best[child] and item > best[child]):
+            break
+        best[at], of_best[at] = best[child], of_best[child]
+        at, child = child, 2 * child + 1
+    best[at], of_best[at] = item, score
+    return count
 
 
 @kernel(nogil=True)

@@ -7,10 +7,11 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Flags, Scores, best_items
+from patron.recommenders.best_items import Flags, Scores, best_of_all_and_new
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.interactions import Codes
 from patron.recommenders.recommender import FittedRecommender, batches
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 MAX_CANDIDATES = 100
@@ -28,7 +29,7 @@ class Candidates:
     shares: Numbers
     """Pairs x recommenders: the score as a share of the user's best one of any item, 0 where it is below 0."""
 
-    def where(self, pairs: Flags) -> Self:
+    def where(self, pairs: Flags | slice) -> Self:
         """Some of the pairs."""
         return type(self)(self.row[pairs], self.item[pairs], self.is_repeat[pairs], self.shares[pairs])
 
@@ -39,8 +40,9 @@ def candidates_of(
     """The best allowed items of each recommender for each user, old and new ones apart."""
     scores = [one.scores(users) for one in fitted]
     before, count = history[users], history.shape[1]  # type: ignore[index] - of every sparse array
-    pairs = np.unique(np.concatenate([_best_pairs(score, before, allowed, max(k, MAX_CANDIDATES)) for score in scores]))
-    row, item = pairs // count, pairs % count
+    length = min(max(k, MAX_CANDIDATES), count)
+    lists = [best_of_all_and_new(score, before, allowed, length) for score in scores]
+    row, item = _union_of_rows(np.concatenate(lists, axis=1), count)
     shares = np.column_stack([_values(score, row, item) / _best_scores(score)[row] for score in scores])
     return Candidates(row, item, _values(before, row, item) > 0, np.clip(shares, 0.0, 1.0))
 
@@ -58,15 +60,38 @@ def candidates_in_batches(fitted: Sequence[FittedRecommender], users: Codes, his
     return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _best_pairs(scores: Scores, before: sp.csr_array, allowed: Flags, k: int) -> Codes:
-    """Row * items + item of the best items of all, and of those that are new."""
-    no_items = np.empty(0, dtype=np.int64)
-    starts = np.arange(len(before.indptr) - 1)[:, None] * len(allowed)
-    parts = []
-    for banned in (sp.csr_array(before.shape), before):
-        items = best_items(scores, banned, allowed, no_items, np.empty(0), min(k, len(allowed))).items
-        parts.append((starts + items)[items >= 0])
-    return np.concatenate(parts)
+@kernel(nogil=True)
+def best_of_rows(row, scores, k):  # noqa: ANN001, ANN201
+    """Which pairs are among the k best of their row, with those as good as the last of them; pairs are by row."""
+    flags = np.ones(len(row), dtype=np.bool_)
+    start = 0
+    for end in range(1, len(row) + 1):
+        if end < len(row) and row[end] == row[start]:
+            continue
+        if end - start > k:
+            last = -np.partition(-scores[start:end], k - 1)[k - 1]
+            flags[start:end] = scores[start:end] >= last
+        start = end
+    return flags
+
+
+@kernel(nogil=True)
+def _union_of_rows(lists, item_count):  # noqa: ANN001, ANN202
+    """Row and item of each pair in a table of lists, once each, in order of both; -1 is no item."""
+    rows, length = lists.shape
+    row, item = np.empty(lists.size, dtype=np.int64), np.empty(lists.size, dtype=np.int64)
+    stamp = np.full(item_count, -1, dtype=np.int64)
+    count = 0
+    for at in range(rows):
+        first = count
+        for place in range(length):
+            found = lists[at, place]
+            if found >= 0 and stamp[found] != at:
+                stamp[found] = at
+                row[count], item[count] = at, found
+                count += 1
+        item[first:count].sort()
+    return row[:count].copy(), item[:count].copy()
 
 
 def _values(scores: Scores, row: Codes, item: Codes) -> Numbers:

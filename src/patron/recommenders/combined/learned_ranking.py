@@ -39,7 +39,7 @@ from patron.recommenders.combined.blend import (
     fit_rater,
     weights_on,
 )
-from patron.recommenders.combined.candidates import Candidates
+from patron.recommenders.combined.candidates import Candidates, best_of_rows
 from patron.recommenders.combined.pair_features import PairFacts
 from patron.recommenders.holdouts import Asked, hold_out
 from patron.recommenders.interactions import Codes, Interactions
@@ -72,6 +72,10 @@ BLEND_POWER, MIN_BLEND = 0.5, 1e-3
 """Of the blend's score in the score of a pair, and what is added to it so that its logarithm is finite."""
 MAX_SCORE = 30.0
 """Scores beyond it are as good as it: their exponential stays finite."""
+MIN_RANKED = 60
+"""Candidates of a user that trees order, by the blend, or twice as many as are asked for: more change no list of 10."""
+MAX_ROWS = 50_000
+"""Pairs whose features are held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,11 @@ class FittedRanking(FittedBlend):
         """Whether the shop's plan is part of the order: it was better with it, beyond noise."""
         return self.facts.promotions is not None
 
+    @property
+    def is_asked(self) -> Flags:
+        """Trees know the scores of all members."""
+        return np.ones(len(self.members), dtype=np.bool_) if self.trees else super().is_asked
+
     def fold_in(self, interactions: Any, at: Any = None, promotions: Any = None) -> Self:
         """As of any recommender, with what is planned `at` that time; by default what was planned at the fit.
 
@@ -94,10 +103,15 @@ class FittedRanking(FittedBlend):
         """
         return super().fold_in(_with_promotions(interactions, promotions), at)
 
-    def values(self, pairs: Candidates, users: Codes) -> Numbers:
-        """Exponential of the trees' score of each pair, times a power of the blend's."""
-        of_blend = super().values(pairs, users)
-        return np.exp(tree_scores(self.trees, pairs, users, self.facts, of_blend)) if self.trees else of_blend
+    def values(self, pairs: Candidates, users: Codes, k: int) -> Numbers:
+        """Exponential of the trees' score of the best pairs by the blend, times a power of it; the others follow."""
+        of_blend = super().values(pairs, users, k)
+        if not self.trees:
+            return of_blend
+        ranked = best_of_rows(pairs.row, of_blend, max(MIN_RANKED, 2 * k))
+        scores = of_blend * np.exp(-MAX_SCORE)
+        scores[ranked] = np.exp(tree_scores(self.trees, pairs.where(ranked), users, self.facts, of_blend[ranked]))
+        return scores
 
     def fold_rows(self, known: Interactions) -> Self:
         """The same members, weights and trees, with other users."""
@@ -218,7 +232,10 @@ def fitted_trees(text: str) -> FittedTrees:
 
 def tree_scores(trees: str, pairs: Candidates, users: Codes, facts: PairFacts, of_blend: Numbers) -> Numbers:
     """What trees say of each pair, and what the blend says; logarithms of scores."""
-    raw = fitted_trees(trees).raw(features(pairs, users, facts))
+    fitted, raw = fitted_trees(trees), np.empty(len(pairs.row))
+    for start in range(0, len(raw), MAX_ROWS):
+        some = slice(start, start + MAX_ROWS)
+        raw[some] = fitted.raw(features(pairs.where(some), users, facts))
     return np.clip(raw + BLEND_POWER * np.log(of_blend + MIN_BLEND), -MAX_SCORE, MAX_SCORE)
 
 

@@ -1,9 +1,9 @@
-"""The usual champions of value and churn next to each learner that a run chooses from, on ten made shops.
+"""The champions of value and churn that a run chooses, next to each learner that it chooses from, on ten made shops.
 
-Usage: python benchmarks/predict/usual_champion.py [SHOP ...] (by default all). The shops differ in what makes shops
+Usage: python benchmarks/predict/champion_by_shop.py [SHOP ...] (by default all). The shops differ in what makes shops
 different: how fast customers leave, how regularly they order, how unequal they are, whether the shop grows, has a
 Christmas, lives of single orders, or changed half-way; no setting of a learner was chosen on them. One cutoff each, 400
-days after the first order; gains of the usual champion are paired over customers, with 95 % intervals. All learners of
+days after the first order; gains of the champion are paired over customers, with 95 % intervals. All learners of
 value add up to one total, so that their level is the same.
 """
 
@@ -22,7 +22,9 @@ from past_forecasts import PastShop, here, past_shop
 
 from patron.estimators.bootstrap import bootstrap_weights, paired_gain
 from patron.estimators.learner import FORECAST, Fitted, Learner
+from patron.predict.backtest import backtest
 from patron.predict.learners import LEARNERS
+from patron.predict.origins import cutoff_origins
 from patron.predict.sampling import keys_of
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CHURN, VALUE, Question
@@ -87,13 +89,13 @@ def main(names: Sequence[str]) -> None:
                 for learner, is_behind in compare(name, shop, question):
                     key = question.name, learner
                     behind[key] = behind.get(key, 0) + is_behind
-    print("\nThe usual champion is behind, beyond noise:")
+    print("\nThe champion is behind, beyond noise:")
     for (question, learner), count in behind.items():
         print(f"  {question:6} {learner:28} {count}")
 
 
 def compare(name: str, shop: PastShop, question: Question) -> list[tuple[str, bool]]:
-    """Print each learner's metric and the usual champion's gain over it; whether it is behind, beyond noise."""
+    """Print each learner's metric and the champion's gain over it; whether it is behind, beyond noise."""
     known = shop.known(question)
     rows = here(known)
     actual, metric = shop.actual(question, rows), question.primary_metric
@@ -101,12 +103,15 @@ def compare(name: str, shop: PastShop, question: Question) -> list[tuple[str, bo
     forecasts = {
         one.name: forecast for one in LEARNERS[question.name] if (forecast := fit(one, known, rows)) is not None
     }
-    usual = forecasts[question.default]
+    origins = cutoff_origins(question, shop.labelled(question), shop.as_of)
+    champion = backtest(question, LEARNERS[question.name], origins, rng=np.random.default_rng(1)).champion
+    chosen = forecasts[champion]
     print(f"\n{name}, {question.name}: {len(actual):,} customers, {actual.mean():.4g} on average, {metric.name}")
+    print(f"  champion {champion} (usual: {question.default}), {len(origins)} past cutoffs")
     found = []
     for learner, forecast in forecasts.items():
-        gain = paired_gain(metric, actual, usual, forecast, weights=weights)
-        is_behind = learner != question.default and gain.high < 0
+        gain = paired_gain(metric, actual, chosen, forecast, weights=weights)
+        is_behind = learner != champion and gain.high < 0
         mark = "  BEHIND" if is_behind else ""
         size = float(metric.of(actual, forecast))
         print(f"  {learner:28} {size:10.5g}  {gain.value:+.4g} [{gain.low:+.4g}, {gain.high:+.4g}]{mark}", flush=True)

@@ -90,11 +90,11 @@ class SeasonPrior:
         rest = MONTH_COUNT - np.exp(logs[is_entered]).sum()
         others = np.exp(USUAL[~is_entered]).sum()
         # why: a factor is of the year's mean, so what some months bring more, the others bring less
-        less = np.log(rest / others) if rest > 0 and others > 0 else 0.0
+        shift_of_others = np.log(rest / others) if rest > 0 and others > 0 else 0.0
         spread = np.hypot(doubts, trust.spread * np.abs(logs - USUAL))
         # why times the trust: what is not believed neither moves a month nor makes it surer
         weight = np.where(is_entered, trust.share * APART**2 / (APART**2 + spread**2), 0.0)
-        assumed = USUAL + np.where(is_entered, weight * (logs - USUAL), trust.share * less)
+        assumed = USUAL + np.where(is_entered, weight * (logs - USUAL), trust.share * shift_of_others)
         return cls(tuple(assumed.tolist()), tuple((APART * np.sqrt(1 - weight)).tolist()), trust.share)
 
     @classmethod

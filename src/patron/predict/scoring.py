@@ -236,16 +236,18 @@ def answer(
 def rows_to_score(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Today's rows of a question."""
     rows = unlabelled(population_of(view, question, features.current))
-    return _with_what_is_known(view, question, features, rows)
+    return _with_season_and_order_probability(view, question, features, rows)
 
 
 def rows_to_learn(view: StageView, question: Question, features: RunFeatures) -> pa.Table:
     """Rows of past cutoffs with the labels that are known by the run, and today's without."""
-    return _with_what_is_known(view, question, features, with_labels(view, question, features.known))
+    return _with_season_and_order_probability(view, question, features, with_labels(view, question, features.known))
 
 
-def _with_what_is_known(view: StageView, question: Question, features: RunFeatures, rows: pa.Table) -> pa.Table:
-    """The rows with the season that people expect; of value, with the probability of an order if churn has one."""
+def _with_season_and_order_probability(
+    view: StageView, question: Question, features: RunFeatures, rows: pa.Table
+) -> pa.Table:
+    """Add the season assumed at each cutoff, and for value the probability of an order where churn forecasts one."""
     rows = with_season_prior(view, question, rows)
     return features.probabilities.joined_to(rows) if question is VALUE and features.probabilities else rows
 

@@ -23,7 +23,7 @@ from patron.schema.errors import BadInteractions, NotEnoughData
 from patron.schema.numbers import Numbers
 
 MAX_CELLS = 1_000_000
-"""Scores that are held at a time: users are scored in batches. Larger ones take twice the time, for memory's sake."""
+"""Scores that are held at a time: users are scored in batches. Larger batches took twice the time."""
 MIN_SETTINGS = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
 """Lowest values of settings that are whole numbers; 1 of all others."""
 ABOVE_0 = frozenset({"half_life_days", "learning_rate", "patience", "prior_purchases", "regularisation"})

@@ -93,7 +93,7 @@ def _expected_season(
         entered_at=newest.entered_at if newest else None,
         entered_by=newest.entered_by if newest else None,
         weeks=tuple(_weeks(span, orders, today) for span in newest.spans) if newest else (),
-        orders_per_week_before=_mean(orders, _before(calendars[0], today)) if calendars else None,
+        orders_per_week_before=_mean_orders(orders, _weeks_before_entry(calendars[0], today)) if calendars else None,
         run_as_of=view.run.as_of if view else None,
         trust=forecast[0]["calendar_trust"] if forecast else None,
         is_observed=forecast[0]["is_season_observed"] if forecast else None,
@@ -112,16 +112,16 @@ def _weeks(span: SeasonSpan, orders: Mapping[date, int], today: date) -> Expecte
         confidence=span.confidence,
         week_count=len(mondays),
         weeks_over=len(over),
-        orders_per_week=_mean(orders, over),
+        orders_per_week=_mean_orders(orders, over),
     )
 
 
-def _before(first: SeasonCalendar, today: date) -> Sequence[date]:
+def _weeks_before_entry(first: SeasonCalendar, today: date) -> Sequence[date]:
     """The weeks before the first entry."""
     entered = monday_of(first.entered_at.date())
     mondays = [entered - number * WEEK for number in range(1, WEEKS_BEFORE + 1)]
     return [monday for monday in mondays if monday + WEEK <= today]
 
 
-def _mean(orders: Mapping[date, int], mondays: Sequence[date]) -> float | None:
+def _mean_orders(orders: Mapping[date, int], mondays: Sequence[date]) -> float | None:
     return sum(orders.get(monday, 0) for monday in mondays) / len(mondays) if mondays else None

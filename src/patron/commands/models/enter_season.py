@@ -24,7 +24,7 @@ from patron.storage.models.season_tables import SEASON_CALENDARS
 from patron.storage.outreach.versioned_drafts import person
 from patron.storage.store.store import Store
 
-SEASON_LINES = Sentence("season_lines", "{count:,} lines; {most} is the most")
+SEASON_LINES = Sentence("season_lines", "{count:,} lines instead of at most {most:,}")
 SEASON_NOT_TEXT = Sentence("season_not_text", "the file is not a UTF-8 text")
 SEASON_TOO_LONG = Sentence("season_too_long", "the file has over {most:,} characters")
 SEASON_CELLS = Sentence("season_cells", "{count} cells instead of first week, last week, factor and confidence")
@@ -83,7 +83,7 @@ def current_lines(store: Store, today: date) -> str:
     """Lines of the calendar entered last, without weeks of years that are over, to change and enter again."""
     calendars = season_calendars(store)
     spans = calendars[-1].spans if calendars else ()
-    return "\n".join(span.line for span in spans if _year(span.first_week) >= _year(today))
+    return "\n".join(span.line for span in spans if _week_year(span.first_week) >= _week_year(today))
 
 
 def read_season_file(path: Path) -> str:
@@ -122,25 +122,26 @@ def _span(cells: list[str], where: str, today: date) -> SeasonSpan:
     first, last = (_monday(text, where) for text in (first_text, last_text))
     if last < first:
         raise BadFile(SEASON_ORDER(first=first_text, last=last_text), where=where, todo=WRITE_WEEK)
-    for year in (_year(first), _year(last)):
-        what = SEASON_OVER if year < _year(today) else SEASON_FAR
-        if not 0 <= year - _year(today) <= YEARS_AHEAD:
+    for year in (_week_year(first), _week_year(last)):
+        what = SEASON_OVER if year < _week_year(today) else SEASON_FAR
+        if not 0 <= year - _week_year(today) <= YEARS_AHEAD:
             raise BadFile(what(year=year), where=where, todo=WRITE_COMING)
     confidence = confidence or "likely"
     if confidence not in CONFIDENCE:
-        raise BadFile(SEASON_CONFIDENCE(text=confidence), where=where, todo=WRITE_CONFIDENCE)
+        raise BadFile(SEASON_CONFIDENCE(text=confidence[:40]), where=where, todo=WRITE_CONFIDENCE)
     return SeasonSpan(first, last, _factor(factor, where), confidence)
 
 
-def _year(day: date) -> int:
+def _week_year(day: date) -> int:
     """The year that its week belongs to."""
     return day.isocalendar().year
 
 
 def _monday(text: str, where: str) -> date:
-    found = WEEK_NAME.fullmatch(text)
+    match = WEEK_NAME.fullmatch(text)
     try:
-        return date.fromisocalendar(int(found[1]), int(found[2]), 1) if found else date.fromisoformat("")
+        year, week = map(int, match.groups()) if match else (0, 0)
+        return date.fromisocalendar(year, week, 1)
     except ValueError:
         raise BadFile(SEASON_WEEK(text=text[:40]), where=where, todo=WRITE_WEEK) from None
 

@@ -22,7 +22,7 @@ SAME_SHARE = 0.005
 SLIGHT_SEASON = 0.03
 """A season that differs less from the mean of the year is not worth a sentence."""
 METHODS_APART = 0.15
-"""Totals whose logarithms differ less are one to a reader."""
+"""Difference of the logarithms of two totals, below which no sentence tells them apart."""
 
 
 def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:

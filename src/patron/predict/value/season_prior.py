@@ -34,7 +34,7 @@ _ROUGHLY = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98,
 USUAL: Final = _ROUGHLY - _ROUGHLY.mean()
 """Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
 APART: Final = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
-"""Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
+"""Standard deviation of that logarithm between shops, largest at Christmas; assumed, as is TRUST_SPREAD."""
 TRUST_SPREAD: Final = 0.25
 """Standard deviation of how much of what owners expect of a season comes; assumed."""
 MIN_WEEKS: Final = 6
@@ -112,7 +112,7 @@ class SeasonPrior:
 def _by_month(calendar: SeasonCalendar) -> tuple[Numbers, Numbers, Numbers]:
     """Of each month: the share of its days in a calendar, the logarithm of its factor, and the doubt about that."""
     by_month = dict[tuple[int, int], list[tuple[float, float]]]()
-    for day, factor, doubt in _days(calendar):
+    for day, factor, doubt in _entered_days(calendar):
         by_month.setdefault((day.month, day.year), []).append((factor, doubt))
     shares, logs, doubts = np.zeros(MONTH_COUNT), USUAL.copy(), APART.copy()
     for (month, year), days in sorted(by_month.items(), key=lambda one: (len(one[1]), one[0][1])):
@@ -125,7 +125,7 @@ def _by_month(calendar: SeasonCalendar) -> tuple[Numbers, Numbers, Numbers]:
     return shares, logs, doubts
 
 
-def _days(calendar: SeasonCalendar) -> Iterator[tuple[date, float, float]]:
+def _entered_days(calendar: SeasonCalendar) -> Iterator[tuple[date, float, float]]:
     for span in calendar.spans:
         for number in range((span.end - span.first_week).days):
             yield span.first_week + timedelta(days=number), span.factor, CONFIDENCE[span.confidence]

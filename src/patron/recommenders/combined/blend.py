@@ -69,20 +69,26 @@ class FittedBlend(FittedRecommender):
 
     def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:
         """As `scores`, of the members' best allowed items."""
-        members = [member for member, is_asked in zip(self.members, self.is_asked, strict=True) if is_asked]
+        members = [
+            member
+            for member, gives_candidates in zip(self.members, self.gives_candidates, strict=True)
+            if gives_candidates
+        ]
         pairs = candidates_of(members, users, self.catalogue.history, allowed, k)
         starts = np.searchsorted(pairs.row, np.arange(len(users) + 1))
         shape = len(users), len(self.catalogue.items)
         return sp.csr_array((self.values(pairs, users, k), pairs.item, starts), shape=shape)
 
     @property
-    def is_asked(self) -> Flags:
-        """Which members candidates are of: those that count."""
+    def gives_candidates(self) -> Flags:
+        """Which members propose candidates: those with a weight."""
         return np.maximum(self.repeat_weights, self.new_weights) > 0
 
     def values(self, pairs: Candidates, users: Codes, k: int) -> Numbers:  # noqa: ARG002 - for orders that know users
         """Score of each pair, for lists of k items."""
-        return blend_scores(pairs, Weights(self.repeat_weights[self.is_asked], self.new_weights[self.is_asked]))
+        return blend_scores(
+            pairs, Weights(self.repeat_weights[self.gives_candidates], self.new_weights[self.gives_candidates])
+        )
 
     def similarities(self, items: Codes) -> Scores:
         """Those of item-KNN, where it is a member; else the cosine of their users."""

@@ -145,7 +145,7 @@ def season(
     Example: patron models season season.csv --workspace shop
     """
     from patron.commands.models.enter_season import enter_season, read_season_file
-    from patron.interfaces.cli.models.render_season import show_entered, show_season
+    from patron.interfaces.cli.models.render_season import show_entered_season, show_season
     from patron.storage.models import season_templates
     from patron.storage.runs.answer_cache import AnswerCache
     from patron.storage.shop import Shop
@@ -158,7 +158,7 @@ def season(
         return
     shop = Shop.open(workspace)
     if file is not None:
-        show_entered(enter_season(command_context(shop, by), read_season_file(file)), json=json)
+        show_entered_season(enter_season(command_context(shop, by), read_season_file(file)), json=json)
         return
     show_season(AnswerCache(shop), json=json)
 

@@ -37,7 +37,7 @@ def show_season(cache: "AnswerCache", *, json: bool) -> None:
         output.say(sentence)
 
 
-def show_entered(entered: "EnteredSeason", *, json: bool) -> None:
+def show_entered_season(entered: "EnteredSeason", *, json: bool) -> None:
     """Say that a season was entered, or removed."""
     count = entered.span_count
     text = f"Entered: {count} {'line' if count == 1 else 'lines'}." if count else "The season is removed."

@@ -18,6 +18,7 @@ from workspace_copies import copy_workspace
 
 from made_once import made_once
 from patron.govern.access import passwords
+from patron.storage.models.season_tables import SEASON_CALENDARS
 from patron.storage.shop import SETTINGS_FILE, Shop
 from processor_time import ProcessorTime, add_options, slow_files
 
@@ -90,6 +91,14 @@ def made_shop(tmp_path_factory: pytest.TempPathFactory):
     shop = Shop.open(copy_workspace(made / "shop", tmp_path_factory.mktemp("made") / "shop"))
     yield shop
     shop.close()
+
+
+@pytest.fixture
+def shop_without_season(made_shop: Shop) -> Iterator[Shop]:
+    """The made shop, in which nobody has entered a season when the next test begins."""
+    yield made_shop
+    with made_shop.store.begin() as connection:
+        connection.execute(sa.delete(SEASON_CALENDARS))
 
 
 def make_shop(folder: Path) -> None:

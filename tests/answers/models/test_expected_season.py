@@ -2,27 +2,15 @@
 
 from datetime import UTC, datetime
 
-import pytest
-import sqlalchemy as sa
-
 from patron.answers.models.expected_season import show_expected_season
 from patron.commands.models.enter_season import enter_season
 from patron.govern.access.request_context import RequestContext
-from patron.storage.models.season_tables import SEASON_CALENDARS
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run
 from patron.storage.shop import Shop
 
 ENTERED = datetime(2017, 8, 28, 9, tzinfo=UTC)
 LINES = "2017-W36,2017-W37,1.2,sure\n2017-W38,2017-W39,0.8,guess\n2017-W45,2017-W52,1.5"
-
-
-@pytest.fixture
-def shop(made_shop):
-    """The made shop, in which nobody has entered a season when the next test begins."""
-    yield made_shop
-    with made_shop.store.begin() as connection:
-        connection.execute(sa.delete(SEASON_CALENDARS))
 
 
 def enter(shop, text, now=ENTERED):
@@ -36,33 +24,33 @@ def orders_between(shop, first, last):
     return last_run(shop).query(query.format(*days))["n"][0].as_py() / ((days[1] - days[0]) / 7)
 
 
-def test_weeks_that_are_over_show_what_came_next_to_the_weeks_before_the_entry(shop):
-    enter(shop, LINES)
-    season = show_expected_season(AnswerCache(shop))
+def test_weeks_that_are_over_show_what_came_next_to_the_weeks_before_the_entry(shop_without_season):
+    enter(shop_without_season, LINES)
+    season = show_expected_season(AnswerCache(shop_without_season))
     assert [(one.first_week, one.weeks_over, one.week_count) for one in season.weeks] == [
         ("2017-W36", 2, 2),
         ("2017-W38", 1, 2),
         ("2017-W45", 0, 8),
     ]
     first, second, third = season.weeks
-    assert first.orders_per_week == orders_between(shop, "2017-09-04", "2017-09-18") > 0
-    assert second.orders_per_week == orders_between(shop, "2017-09-18", "2017-09-25")
+    assert first.orders_per_week == orders_between(shop_without_season, "2017-09-04", "2017-09-18") > 0
+    assert second.orders_per_week == orders_between(shop_without_season, "2017-09-18", "2017-09-25")
     assert third.orders_per_week is None
-    assert season.orders_per_week_before == orders_between(shop, "2017-07-03", "2017-08-28") > 0
+    assert season.orders_per_week_before == orders_between(shop_without_season, "2017-07-03", "2017-08-28") > 0
     assert season.is_known_to_run
     assert not season.is_observed
 
 
-def test_nobody_entered_one(shop):
-    season = show_expected_season(AnswerCache(shop))
+def test_nobody_entered_one(shop_without_season):
+    season = show_expected_season(AnswerCache(shop_without_season))
     assert (season.entered_at, season.weeks, season.orders_per_week_before) == (None, (), None)
     assert not season.is_known_to_run
 
 
-def test_a_season_that_was_removed_has_no_weeks_and_says_by_whom(shop):
-    enter(shop, LINES)
-    enter(shop, "", ENTERED.replace(hour=10))
-    season = show_expected_season(AnswerCache(shop))
+def test_a_season_that_was_removed_has_no_weeks_and_says_by_whom(shop_without_season):
+    enter(shop_without_season, LINES)
+    enter(shop_without_season, "", ENTERED.replace(hour=10))
+    season = show_expected_season(AnswerCache(shop_without_season))
     assert (season.entered_by, season.weeks) == ("Ann", ())
 
 

@@ -3,14 +3,12 @@
 from datetime import UTC, date, datetime
 
 import pytest
-import sqlalchemy as sa
 
 from patron.commands.models.enter_season import MAX_LINES, EnteredSeason, current_lines, enter_season, read_spans
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.schema.errors import BadFile, SettingsError
 from patron.storage.models.season_calendars import season_calendars
-from patron.storage.models.season_tables import SEASON_CALENDARS
 from patron.storage.models.season_templates import TEMPLATES, template_spans
 from patron_command import run_patron
 
@@ -18,28 +16,20 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LINES = "2026-W49,2026-W52,1.8,sure\n2027-W01,2027-W05,0.7,likely"
 
 
-@pytest.fixture
-def shop(made_shop):
-    """The made shop, in which nobody has entered a season when the next test begins."""
-    yield made_shop
-    with made_shop.store.begin() as connection:
-        connection.execute(sa.delete(SEASON_CALENDARS))
-
-
 def entered(shop, text, now=NOW):
     return enter_season(RequestContext.from_name(shop, "Ann", now=now), text)
 
 
-def test_what_is_entered_replaces_what_was_and_an_empty_text_removes_it(shop):
+def test_what_is_entered_replaces_what_was_and_an_empty_text_removes_it(shop_without_season):
     text = "First_week;Last_week;Factor;Confidence\n2027-W01; 2027-W05 ;0.7\n\n2026-W49;2026-W52;1.8;sure"
-    assert entered(shop, text) == EnteredSeason(2)
-    assert current_lines(shop.store, NOW.date()) == LINES
-    newest = audit_log.entries(shop.store)[-1]
+    assert entered(shop_without_season, text) == EnteredSeason(2)
+    assert current_lines(shop_without_season.store, NOW.date()) == LINES
+    newest = audit_log.entries(shop_without_season.store)[-1]
     assert (newest.action, '"by": "Ann"' in newest.details) == ("season entered", True)
     later = NOW.replace(hour=13)
-    assert entered(shop, "", later) == EnteredSeason(0)
-    assert [len(one.spans) for one in season_calendars(shop.store)] == [2, 0]
-    assert [one.entered_by for one in season_calendars(shop.store, known_at=NOW)] == ["Ann"]
+    assert entered(shop_without_season, "", later) == EnteredSeason(0)
+    assert [len(one.spans) for one in season_calendars(shop_without_season.store)] == [2, 0]
+    assert [one.entered_by for one in season_calendars(shop_without_season.store, known_at=NOW)] == ["Ann"]
 
 
 @pytest.mark.parametrize(
@@ -62,15 +52,15 @@ def test_what_is_entered_replaces_what_was_and_an_empty_text_removes_it(shop):
         pytest.param("2026-W49,2026-W50,1\n" * (MAX_LINES + 1), f"{MAX_LINES + 1} lines", id="too many lines"),
     ],
 )
-def test_a_line_that_is_wrong_stores_nothing(shop, text, problem):
+def test_a_line_that_is_wrong_stores_nothing(shop_without_season, text, problem):
     with pytest.raises(BadFile, match=problem):
-        entered(shop, text)
-    assert season_calendars(shop.store) == []
+        entered(shop_without_season, text)
+    assert season_calendars(shop_without_season.store) == []
 
 
-def test_somebody_enters_it(shop):
+def test_somebody_enters_it(shop_without_season):
     with pytest.raises(SettingsError):
-        enter_season(RequestContext.from_name(shop, " ", now=NOW), LINES)
+        enter_season(RequestContext.from_name(shop_without_season, " ", now=NOW), LINES)
 
 
 @pytest.mark.parametrize("today", [date(2026, 1, 1), date(2026, 11, 30), date(2027, 1, 3)])
@@ -84,18 +74,18 @@ def test_a_template_can_be_entered_as_it_is_and_covers_a_year(name, today):
     assert mean == pytest.approx(1, abs=0.15)
 
 
-def test_lines_of_years_that_are_over_are_not_offered_again(shop):
-    entered(shop, LINES)
-    assert current_lines(shop.store, date(2027, 2, 1)) == "2027-W01,2027-W05,0.7,likely"
+def test_lines_of_years_that_are_over_are_not_offered_again(shop_without_season):
+    entered(shop_without_season, LINES)
+    assert current_lines(shop_without_season.store, date(2027, 2, 1)) == "2027-W01,2027-W05,0.7,likely"
 
 
-def test_the_command_line_prints_a_template_enters_a_file_and_shows_it(shop, tmp_path):
+def test_the_command_line_prints_a_template_enters_a_file_and_shows_it(shop_without_season, tmp_path):
     template = run_patron("models", "season", "--template", "presents").out
     file = tmp_path / "season.csv"
     file.write_text(template, encoding="utf-8")
-    entered = run_patron("models", "season", file, "--workspace", shop.folder, "--json")
+    entered = run_patron("models", "season", file, "--workspace", shop_without_season.folder, "--json")
     assert entered.json == {"span_count": len(template.splitlines())}
-    shown = run_patron("models", "season", "--workspace", shop.folder).out
+    shown = run_patron("models", "season", "--workspace", shop_without_season.folder).out
     assert template.partition(",")[0] in shown
     assert "The first run as of a later time uses it" in shown
 
@@ -108,14 +98,14 @@ def test_the_command_line_prints_a_template_enters_a_file_and_shows_it(shop, tmp
         (b"2026-W1,2,3", "is not a week"),
     ],
 )
-def test_a_file_that_is_no_season_is_refused(shop, tmp_path, content, problem):
+def test_a_file_that_is_no_season_is_refused(shop_without_season, tmp_path, content, problem):
     file = tmp_path / "season.csv"
     file.write_bytes(content)
-    result = run_patron("models", "season", file, "--workspace", shop.folder)
+    result = run_patron("models", "season", file, "--workspace", shop_without_season.folder)
     assert (result.code, problem in result.message) == (1, True)
-    assert season_calendars(shop.store) == []
+    assert season_calendars(shop_without_season.store) == []
 
 
-def test_a_file_that_is_not_there_and_a_template_that_is_none_are_refused(shop, tmp_path):
-    assert "cannot be read" in run_patron("models", "season", tmp_path / "no", "-w", shop.folder).message
+def test_a_file_that_is_not_there_and_a_template_that_is_none_are_refused(shop_without_season, tmp_path):
+    assert "cannot be read" in run_patron("models", "season", tmp_path / "no", "-w", shop_without_season.folder).message
     assert "is not one of presents, fashion, food" in run_patron("models", "season", "--template", "toys").message

@@ -48,6 +48,47 @@ def test_what_the_season_does_is_said_or_that_the_shop_is_too_young_to_tell(made
 
 
 @pytest.mark.parametrize(
+    ("locale", "used", "unseen"),
+    [
+        (
+            "en",
+            "uses the one you entered, with a weight of 64%",
+            "Less than a year of history cannot show your Christmas",
+        ),
+        ("zh_CN", "采信程度为 64%", "看不出您店铺的旺季"),
+    ],
+)
+def test_a_season_that_was_entered_is_named_with_how_far_it_is_believed(made_shop, locale, used, unseen):
+    facts = overview(made_shop)
+    facts = replace(facts, value=replace(facts.value, season=None, calendar_trust=0.64))
+    said = " ".join(summary_sentences(facts, None, words(locale), Formats(locale, facts.currency, facts.time_zone)))
+    assert used in said
+    assert unseen not in said
+
+
+@pytest.mark.parametrize(
+    ("history", "models_total", "weight", "english", "chinese"),
+    [
+        (300_000.0, 200_000.0, 0.7, "gives order history a weight of 70%", "订单历史的权重为 70%"),
+        (200_000.0, 300_000.0, 0.3, "gives the customer models a weight of 70%", "客户模型的权重为 70%"),
+        (220_000.0, 200_000.0, 0.7, "", ""),
+        (None, 200_000.0, 0.0, "", ""),
+    ],
+)
+def test_totals_that_differ_are_told_with_which_counts_for_more(
+    made_shop, history, models_total, weight, english, chinese
+):
+    facts = overview(made_shop)
+    value = replace(facts.value, history_cents=history, models_cents=models_total, history_weight=weight)
+    facts = replace(facts, value=value)
+    for locale, sentence, opening in (("en", english, "Two methods give"), ("zh_CN", chinese, "两种方法")):
+        formats = Formats(locale, facts.currency, facts.time_zone)
+        said = " ".join(summary_sentences(facts, None, words(locale), formats))
+        assert (opening in said) == bool(sentence)
+        assert sentence in said
+
+
+@pytest.mark.parametrize(
     ("locale", "first", "more"), [("en", "Alarm: “", "1 more alarm"), ("zh_CN", "预警", "1 条预警")]
 )
 def test_an_alarm_is_read_first_with_what_to_do_and_how_many_more_there_are(made_shop, locale, first, more):

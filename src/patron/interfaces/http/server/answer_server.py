@@ -56,10 +56,11 @@ def main(folder: Path, socket_path: Path, *, is_demo: bool) -> None:
         server_header=False,
         date_header=False,
     )
-    threading.Thread(target=_exit_when_input_closes, args=(socket_path,), daemon=True).start()
     socket_path.unlink(missing_ok=True)  # why: the process before left it
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(socket_path))
+    # why only now: a server that ends before would leave the socket that is bound after
+    threading.Thread(target=_exit_when_input_closes, args=(socket_path,), daemon=True).start()
     run_server(config, listener, turn_seconds=TURN_SECONDS)
 
 

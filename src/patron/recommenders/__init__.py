@@ -20,6 +20,7 @@ from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
 from patron.recommenders.neighbours.rp3beta import RP3beta
 from patron.recommenders.neighbours.tifu_knn import TifuKnn
+from patron.recommenders.neighbours.transition_mixture import TransitionMixture
 from patron.recommenders.neighbours.user_window_cf import UserWindowCf
 from patron.recommenders.networks.self_attention import SelfAttention
 from patron.recommenders.networks.two_towers import TwoTowers
@@ -46,6 +47,7 @@ LEARNERS: Mapping[str, type[Recommender]] = {
         RP3beta,
         SLIM,
         TifuKnn,
+        TransitionMixture,
         UserWindowCf,
     )
 }
@@ -82,6 +84,7 @@ __all__ = [
     "Recommender",
     "SelfAttention",
     "TifuKnn",
+    "TransitionMixture",
     "TwoTowers",
     "UserWindowCf",
     "evaluate",

@@ -77,8 +77,8 @@ class Interactions:
         """How many rows."""
         return len(self.user)
 
-    def where(self, rows: npt.NDArray[np.bool_]) -> Self:
-        """Some of the rows; users and items keep their numbers."""
+    def where(self, rows: npt.NDArray[np.bool_] | Codes) -> Self:
+        """Some of the rows, by flags or in the order of their places; users and items keep their numbers."""
         columns = ("user", "item", "day", "weight", "event")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 

@@ -6,6 +6,7 @@ two problems: each has weights of its own. Then the members that count are fitte
 twice the sum of its members'.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
@@ -19,11 +20,12 @@ from patron.recommenders.combined.candidates import MAX_CANDIDATES, Candidates, 
 from patron.recommenders.combined.pair_features import value_of_pairs
 from patron.recommenders.factors.als import ALS
 from patron.recommenders.factors.matrix_factorisation import MatrixFactorisation
-from patron.recommenders.holdouts import Asked, Holdout, hold_out
+from patron.recommenders.holdouts import Asked, Holdout, hold_out, infer_asked
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.neighbours.co_visitation import CoVisitation
 from patron.recommenders.neighbours.item_knn import ItemKNN
+from patron.recommenders.neighbours.transition_mixture import TransitionMixture
 from patron.recommenders.popularity.personal_frequency import PersonalFrequency
 from patron.recommenders.popularity.recent_popularity import RecentPopularity
 from patron.recommenders.recommender import FittedRecommender, Recommender
@@ -38,6 +40,8 @@ MEMBERS: tuple[Recommender, ...] = (
     ALS(factors=64, rounds=5),
 )
 """What is blended; more factors and rounds cost three times as much, and gained nothing next to the others."""
+MEMBERS_OF_NEXT: tuple[Recommender, ...] = (*MEMBERS, TransitionMixture())
+"""What is blended where lists are of what comes next: order says much there, and nothing of the coming weeks."""
 MIN_SCALE = 1e-3
 """Repeats and new items keep so small a scale at least that they still follow the others in their own order."""
 MAX_JUDGED = 3_000
@@ -120,11 +124,17 @@ class Blend(Recommender):
 
     def fit_interactions(self, known: Interactions) -> FittedBlend:
         """Choose weights on what users did last, then fit the members that count to all rows."""
-        holdouts = hold_out(known, 1, self.asked)
+        asked = self.asked or infer_asked(known)
+        holdouts = hold_out(known, 1, asked)
+        learners = members_for(asked)
         rng = np.random.default_rng(self.seed)
-        weights = weights_on(HeldOutPairs.of(holdouts[0], MAX_JUDGED, rng)) if holdouts else equal_weights()
+        weights = (
+            weights_on(HeldOutPairs.of(holdouts[0], learners, MAX_JUDGED, rng))
+            if holdouts
+            else equal_weights(len(learners))
+        )
         counts = np.maximum(weights.repeat, weights.new) > 0
-        members = fit_members(known, counts)
+        members = fit_members(known, [one for one, count in zip(learners, counts, strict=True) if count])
         return FittedBlend(
             self,
             Catalogue.of(known),
@@ -149,7 +159,9 @@ class HeldOutPairs:
     """Those of them that were new to the user."""
 
     @classmethod
-    def of(cls, held_out: Holdout, most_users: int, rng: np.random.Generator) -> "HeldOutPairs":
+    def of(
+        cls, held_out: Holdout, members: Sequence[Recommender], most_users: int, rng: np.random.Generator
+    ) -> "HeldOutPairs":
         """Fit the members to what came before, for so many users at random at most; disliked items are no hits."""
         after = held_out.after.where(held_out.after.weight > 0)
         users = np.unique(after.user)
@@ -157,7 +169,7 @@ class HeldOutPairs:
             users = np.sort(rng.choice(users, most_users, replace=False))
         history = held_out.before.matrix()
         hits = sp.csr_array(after.matrix()[users].sign())
-        pairs = candidates_in_batches(fit_members(held_out.before), users, history)
+        pairs = candidates_in_batches(fit_members(held_out.before, members), users, history)
         is_hit = value_of_pairs(hits, pairs.row, pairs.item) > 0
         new_hits = hits - hits.multiply(history[users].sign())
         counts = (np.asarray(one.sum(axis=1), dtype=np.int64) for one in (hits, new_hits))
@@ -181,10 +193,14 @@ def blend_scores(pairs: Candidates, weights: Weights) -> Numbers:
     return (pairs.shares * np.where(pairs.is_repeat[:, None], weights.repeat, weights.new)).sum(axis=1)
 
 
-def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[FittedRecommender, ...]:
-    """Members: all of them, or those that are chosen."""
-    flags = np.ones(len(MEMBERS), dtype=np.bool_) if chosen is None else chosen
-    return tuple(one.fit_interactions(known) for one, flag in zip(MEMBERS, flags, strict=True) if flag)
+def members_for(asked: Asked) -> tuple[Recommender, ...]:
+    """What is blended in lists for this."""
+    return MEMBERS_OF_NEXT if asked == "next" else MEMBERS
+
+
+def fit_members(known: Interactions, members: Sequence[Recommender]) -> tuple[FittedRecommender, ...]:
+    """Fit each member."""
+    return tuple(one.fit_interactions(known) for one in members)
 
 
 def fit_rater(known: Interactions) -> FittedRecommender | None:
@@ -192,9 +208,9 @@ def fit_rater(known: Interactions) -> FittedRecommender | None:
     return MatrixFactorisation().fit_interactions(known) if np.ptp(known.weight) > 0 else None
 
 
-def equal_weights() -> Weights:
-    """All members count alike."""
-    return Weights(np.ones(len(MEMBERS)), np.ones(len(MEMBERS)))
+def equal_weights(count: int) -> Weights:
+    """So many members, which count alike."""
+    return Weights(np.ones(count), np.ones(count))
 
 
 def weights_on(held_out: HeldOutPairs) -> Weights:

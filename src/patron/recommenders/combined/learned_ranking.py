@@ -29,7 +29,6 @@ from patron.estimators.multiple_tests import adjust_p_values
 from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.combined.blend import (
-    MEMBERS,
     FittedBlend,
     HeldOutPairs,
     Weights,
@@ -37,11 +36,12 @@ from patron.recommenders.combined.blend import (
     equal_weights,
     fit_members,
     fit_rater,
+    members_for,
     weights_on,
 )
 from patron.recommenders.combined.candidates import Candidates, best_of_rows
 from patron.recommenders.combined.pair_features import PairFacts
-from patron.recommenders.holdouts import Asked, hold_out
+from patron.recommenders.holdouts import Asked, hold_out, infer_asked
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.promotions import Promotions
 from patron.recommenders.recommender import FittedRecommender, Recommender
@@ -151,18 +151,19 @@ class LearnedRanking(Recommender):
         pairs = []
         facts = []
         days = None
-        asked = self.asked or ("window" if known.promotions else None)
+        asked = self.asked or ("window" if known.promotions else infer_asked(known))
+        learners = members_for(asked)
         for one in hold_out(known, self.windows, asked):
             days = one.days
-            pairs.append(HeldOutPairs.of(one, MAX_USERS, rng))
+            pairs.append(HeldOutPairs.of(one, learners, MAX_USERS, rng))
             facts.append(PairFacts.of(one.before, days))
             if _count_hits(pairs) >= ENOUGH_HITS:
                 break
-        weights, facts = self._choose_order(pairs, facts, rng) if pairs else (equal_weights(), [])
+        weights, facts = self._choose_order(pairs, facts, rng) if pairs else (equal_weights(len(learners)), [])
         trees = self._fit_trees(TrainingRows.of(pairs, facts, rng)) if facts else ""
         if not (facts and facts[0].promotions):
             known = replace(known, promotions=None)
-        members, rater = fit_members(known), fit_rater(known)
+        members, rater = fit_members(known, learners), fit_rater(known)
         return FittedRanking(self, Catalogue.of(known), members, *weights, rater, PairFacts.of(known, days), trees)
 
     def _choose_order(
@@ -261,7 +262,7 @@ def choose_single_member(judged: HeldOutPairs, usual: Numbers) -> Weights | None
 
     By a paired test of each member, adjusted for how many there are (Holm, 1979); None where none is.
     """
-    gains = [judged.ndcg_by_user(judged.pairs.shares[:, place]) - usual for place in range(len(MEMBERS))]
+    gains = [judged.ndcg_by_user(shares) - usual for shares in judged.pairs.shares.T]
     if len(usual) < 2:
         return None
     errors = [max(float(gain.std(ddof=1)) / np.sqrt(len(gain)), TINY) for gain in gains]
@@ -270,7 +271,7 @@ def choose_single_member(judged: HeldOutPairs, usual: Numbers) -> Weights | None
     best = int(np.argmax(np.where(p_values < SURE, means, -np.inf)))
     if p_values[best] >= SURE:
         return None
-    alone = np.eye(len(MEMBERS))[best]
+    alone = np.eye(len(gains))[best]
     return Weights(alone, alone)
 
 

@@ -27,14 +27,13 @@ class ProfileLearner(Recommender):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedNeighbours(FittedRecommender):
-    """Scores are sums over what a user had, each times its neighbours' similarity."""
+class FittedProfiles(FittedRecommender):
+    """Scores are sums over what speaks for a user, each times what it says for items."""
 
-    learner: "ProfileLearner"
     profiles: sp.csr_array
-    """Users x items: how much what a user had counts."""
+    """Users x rows of `neighbours`: how much each speaks for a user."""
     neighbours: sp.csr_array
-    """Items x items: what an item says for others, the best of each row."""
+    """What each row says for items; the first rows are the items'."""
 
     def scores(self, users: Codes) -> Scores:
         """Sum of the similarities to what each user had, weighted as the profiles are; what is near to none is none."""
@@ -52,6 +51,13 @@ class FittedNeighbours(FittedRecommender):
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""
         return sp.csr_array(self.neighbours[items])
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNeighbours(FittedProfiles):
+    """Scores are sums over what a user had, each times its neighbours' similarity, the best of each item."""
+
+    learner: "ProfileLearner"
 
     def fold_rows(self, known: Interactions) -> Self:
         """The same neighbours of what other users had."""

@@ -1,0 +1,76 @@
+"""The mixture for sequences: which part speaks is learned, and each part where it is the one that matters."""
+
+import numpy as np
+from made_interactions import DAY, steps, table_of
+
+from patron.recommenders import CoVisitation, TransitionMixture, evaluate, split
+from patron.recommenders.neighbours.transition_mixture import most_likely_shares
+
+NEAR, FIRST_STEP, SECOND_STEP = range(3)
+
+
+def two_back(users=300, items=40, length=14):
+    """What comes is the one after the last but one, four times in five: the last item says nothing."""
+    rng = np.random.default_rng(3)
+    item = rng.integers(0, items, (users, length))
+    for place in range(2, length):
+        follows = rng.random(users) < 0.8
+        item[follows, place] = (item[follows, place - 2] + 1) % items
+    at = rng.integers(0, 60 * DAY, users)[:, None] + np.arange(length) * 60
+    return table_of(np.repeat(np.arange(users), length), item.ravel(), at.ravel())
+
+
+def comes_back(users=300, items=200, length=14):
+    """Users take again what they had two rows ago, every second time."""
+    rng = np.random.default_rng(4)
+    item = rng.integers(0, items, (users, length))
+    for place in range(2, length):
+        returns = rng.random(users) < 0.5
+        item[returns, place] = item[returns, place - 2]
+    return table_of(np.repeat(np.arange(users), length), item.ravel(), np.tile(np.arange(length) * 60, users))
+
+
+def gain_over_co_visitation(rows):
+    train, test = split(rows, "leave-last")
+    learners = {"co_visitation": CoVisitation(), "mixture": TransitionMixture()}
+    return evaluate(train, test, learners, exclude_seen=False).to_pylist()[1]["ndcg_cut_gain_low"]
+
+
+def test_what_follows_after_two_steps_is_seen_where_the_last_item_says_nothing():
+    fitted = TransitionMixture().fit(two_back())
+    assert np.argmax(fitted.shares) == SECOND_STEP
+    assert gain_over_co_visitation(two_back()) > 0.1
+
+
+def test_where_each_item_leads_to_the_next_one_step_back_is_enough():
+    fitted = TransitionMixture().fit(steps())
+    assert np.argmax(fitted.shares) == FIRST_STEP
+    assert gain_over_co_visitation(steps()) > 0
+
+
+def test_users_who_come_back_to_their_own_items_are_shown_them():
+    rows = comes_back()
+    assert np.argmax(TransitionMixture().fit(rows).shares) == 5  # rows of the span "two back"
+    assert gain_over_co_visitation(rows) > 0.05
+
+
+def test_what_nobody_had_before_is_followed_by_what_is_popular():
+    rows = steps()
+    fitted = TransitionMixture().fit(rows)
+    stranger = fitted.fold_in(table_of(np.array([900]), np.array([3]), np.array([0])))
+    assert stranger.recommend(["u900"], 1)["item_id"].to_pylist() == ["i004"]
+    nobody = fitted.recommend(["nobody"], 3)["item_id"].to_pylist()
+    assert nobody == fitted.catalogue.items.take(fitted.catalogue.popular[:3]).to_pylist()
+
+
+def test_shares_are_those_of_the_mixture_that_the_rows_were_drawn_from():
+    rng = np.random.default_rng(0)
+    explained = rng.random(20_000) < 0.7
+    chances = np.where(explained[:, None], [[0.9, 0.1, 0.0]], [[0.1, 0.9, 0.0]])
+    is_as_said = rng.random(20_000) < 0.9
+    chances = np.where(is_as_said[:, None], chances, chances[:, [1, 0, 2]])
+    shares = most_likely_shares(chances)
+    assert abs(shares[0] - 0.7) < 0.02
+    assert shares[2] < 0.001
+    assert shares.sum() == 1
+    assert most_likely_shares(np.zeros((5, 4))).tolist() == [0.25] * 4

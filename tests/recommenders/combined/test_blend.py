@@ -12,6 +12,7 @@ from patron.recommenders import (
     ItemKNN,
     LearnedRanking,
     RecentPopularity,
+    TransitionMixture,
     evaluate,
     split,
 )
@@ -116,9 +117,16 @@ def walks(seconds, users=400, items=40):
 @pytest.mark.parametrize("seconds", [60, 4 * 3600, 2 * DAY])
 def test_the_default_is_behind_no_member_by_more_than_noise_at_any_pace(seconds):
     train, test = split(walks(seconds), "leave-last")
-    members = {one.name: one for one in (CoVisitation(), ItemHazard(), ItemKNN(), RecentPopularity())}
+    learners = CoVisitation(), ItemHazard(), ItemKNN(), RecentPopularity(), TransitionMixture()
+    members = {one.name: one for one in learners}
     rows = evaluate(train, test, {"default": LearnedRanking(rounds=30), **members}, exclude_seen=False).to_pylist()
     assert [row["learner"] for row in rows if row["ndcg_cut_gain_low"] > 0] == []
+
+
+@pytest.mark.parametrize(("asked", "is_member"), [("next", True), ("window", False)])
+def test_the_order_of_rows_counts_where_lists_are_of_what_comes_next(asked, is_member):
+    members = LearnedRanking(rounds=5, asked=asked).fit(habits(users=60)).members
+    assert any(isinstance(member.learner, TransitionMixture) for member in members) == is_member
 
 
 def test_where_one_member_is_better_than_all_together_it_orders_alone():

@@ -6,7 +6,8 @@ from made_interactions import DAY, steps, table_of
 from patron.recommenders import CoVisitation, TransitionMixture, evaluate, split
 from patron.recommenders.neighbours.transition_mixture import most_likely_shares
 
-NEAR, FIRST_STEP, SECOND_STEP = range(3)
+NEAR, ONE_STEP, TWO_STEPS, THREE_STEPS, LAST_ROW, ROW_BEFORE = range(6)
+"""Places of the first shares."""
 
 
 def two_back(users=300, items=40, length=14):
@@ -38,23 +39,23 @@ def gain_over_co_visitation(rows):
 
 def test_what_follows_after_two_steps_is_seen_where_the_last_item_says_nothing():
     fitted = TransitionMixture().fit(two_back())
-    assert np.argmax(fitted.shares) == SECOND_STEP
+    assert np.argmax(fitted.shares) == TWO_STEPS
     assert gain_over_co_visitation(two_back()) > 0.1
 
 
 def test_where_each_item_leads_to_the_next_one_step_back_is_enough():
     fitted = TransitionMixture().fit(steps())
-    assert np.argmax(fitted.shares) == FIRST_STEP
+    assert np.argmax(fitted.shares) == ONE_STEP
     assert gain_over_co_visitation(steps()) > 0
 
 
 def test_users_who_come_back_to_their_own_items_are_shown_them():
     rows = comes_back()
-    assert np.argmax(TransitionMixture().fit(rows).shares) == 5  # rows of the span "two back"
+    assert np.argmax(TransitionMixture().fit(rows).shares) == ROW_BEFORE
     assert gain_over_co_visitation(rows) > 0.05
 
 
-def test_what_nobody_had_before_is_followed_by_what_is_popular():
+def test_a_new_user_is_shown_what_follows_and_an_unknown_one_what_is_popular():
     rows = steps()
     fitted = TransitionMixture().fit(rows)
     stranger = fitted.fold_in(table_of(np.array([900]), np.array([3]), np.array([0])))

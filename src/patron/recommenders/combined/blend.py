@@ -41,7 +41,7 @@ MEMBERS: tuple[Recommender, ...] = (
 )
 """What is blended; more factors and rounds cost three times as much, and gained nothing next to the others."""
 MEMBERS_OF_NEXT: tuple[Recommender, ...] = (*MEMBERS, TransitionMixture())
-"""What is blended where lists are of what comes next: order says much there, and nothing of the coming weeks."""
+"""What is blended where lists are of what comes next, which the order of rows says much of."""
 MIN_SCALE = 1e-3
 """Repeats and new items keep so small a scale at least that they still follow the others in their own order."""
 MAX_JUDGED = 3_000
@@ -194,7 +194,7 @@ def blend_scores(pairs: Candidates, weights: Weights) -> Numbers:
 
 
 def members_for(asked: Asked) -> tuple[Recommender, ...]:
-    """What is blended in lists for this."""
+    """Members of a blend: those for what comes next, or for the coming weeks."""
     return MEMBERS_OF_NEXT if asked == "next" else MEMBERS
 
 
@@ -209,7 +209,7 @@ def fit_rater(known: Interactions) -> FittedRecommender | None:
 
 
 def equal_weights(count: int) -> Weights:
-    """So many members, which count alike."""
+    """The same weight for each of so many members."""
     return Weights(np.ones(count), np.ones(count))
 
 

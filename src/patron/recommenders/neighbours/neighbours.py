@@ -28,12 +28,12 @@ class ProfileLearner(Recommender):
 
 @dataclass(frozen=True, eq=False)
 class FittedProfiles(FittedRecommender):
-    """Scores are sums over what speaks for a user, each times what it says for items."""
+    """Scores are a user's profile times what each of its entries says for items."""
 
     profiles: sp.csr_array
-    """Users x rows of `neighbours`: how much each speaks for a user."""
+    """Users x rows of `neighbours`: how much each row counts for a user."""
     neighbours: sp.csr_array
-    """What each row says for items; the first rows are the items'."""
+    """Rows x items: what each row says for items; the first rows are those of the items, in their order."""
 
     def scores(self, users: Codes) -> Scores:
         """Sum of the similarities to what each user had, weighted as the profiles are; what is near to none is none."""

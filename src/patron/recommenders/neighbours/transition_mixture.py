@@ -27,6 +27,7 @@ from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.neighbours.co_visitation import CoVisitation, Sequences
 from patron.recommenders.neighbours.neighbours import MAX_HALVINGS, FittedProfiles
 from patron.recommenders.recommender import FittedRecommender, Recommender
+from patron.schema.kernels import kernel
 from patron.schema.numbers import Numbers
 
 SPANS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 32), (33, 1_000))
@@ -43,10 +44,10 @@ PRIOR_ROWS = 1.0
 
 @dataclass(frozen=True, eq=False)
 class FittedTransitionMixture(FittedProfiles):
-    """Rows of parts that speak for a user, each with its share of the mixture, times these parts.
+    """Users' histories by part, each weighted by its share, times what the parts say comes next.
 
-    `neighbours` has a row per item of what is near, then of each transition, then of the item itself; the last row is
-    popularity.
+    `neighbours` has one row per item for what is near, for each transition and for the item itself, one part below the
+    other; the last row is popularity.
     """
 
     learner: "TransitionMixture"
@@ -55,7 +56,7 @@ class FittedTransitionMixture(FittedProfiles):
 
     def fold_rows(self, known: Interactions) -> Self:
         """The same mixture of what other users had."""
-        profiles = self.learner.mixed_profiles(known, self.shares)
+        profiles = self.learner.weighted_histories(known, self.shares)
         return replace(self, catalogue=self.catalogue.fold_rows(known), profiles=profiles)
 
 
@@ -64,7 +65,7 @@ class TransitionMixture(Recommender):
     """What comes next in a sequence: what is near and what follows, the user's own past, what is popular."""
 
     steps: int = 3
-    """Rows back from which there are transitions."""
+    """How many rows back the mixture looks for what leads to the next item."""
     window: int = 10
     """Rows around a row whose items are near to its item."""
     step_decay: float = 0.9
@@ -85,23 +86,24 @@ class TransitionMixture(Recommender):
         """Choose the shares on users' last rows, then count what is near and what follows in all rows."""
         parts = MixtureParts.of(known, self)
         shares = self._choose_shares(known)
-        profiles = self.mixed_profiles(known, shares)
-        return FittedTransitionMixture(self, Catalogue.of(known), profiles, parts.stacked(), shares)
+        profiles = self.weighted_histories(known, shares)
+        return FittedTransitionMixture(self, Catalogue.of(known), profiles, parts.as_one_matrix(), shares)
 
-    def mixed_profiles(self, known: Interactions, shares: Numbers) -> sp.csr_array:
-        """Users x rows of the stacked parts: what speaks for each user, with its share."""
+    def weighted_histories(self, known: Interactions, shares: Numbers) -> sp.csr_array:
+        """Users x rows of `as_one_matrix`: items of each history, times the share of the part that looks at them."""
         rows = Sequences.of(known, {})
         counts = np.bincount(rows.user, minlength=len(known.users))
         ends = np.cumsum(counts)
-        of_parts = self._profiles(rows, ends - counts, ends, known)
-        profiles = [share * one for share, one in zip(shares, of_parts, strict=False)]
-        of_past = self.steps + 1
-        past = sum(profiles[of_past + 1 :], profiles[of_past])
+        histories = self._histories_by_part(rows, ends - counts, ends, known)
+        weighted = [share * history for share, history in zip(shares[:-1], histories, strict=True)]
+        of_pairs, of_past = weighted[: self.steps + 1], weighted[self.steps + 1 :]
         popular = sp.csr_array(np.full((len(known.users), 1), shares[-1]))
-        return sp.csr_array(sp.hstack([*profiles[:of_past], past, popular]))
+        return sp.csr_array(sp.hstack([*of_pairs, sum(of_past[1:], of_past[0]), popular]))
 
-    def _profiles(self, rows: Sequences, first: Codes, end: Codes, known: Interactions) -> Iterator[sp.csr_array]:
-        """Histories x items of each part without popularity: what counts of rows `first` to `end`, in shares."""
+    def _histories_by_part(
+        self, rows: Sequences, first: Codes, end: Codes, known: Interactions
+    ) -> Iterator[sp.csr_array]:
+        """Histories x items, for each part but popularity: what it looks at in rows `first` to `end`; sums of 1."""
         length = np.minimum(end - first, SPANS[-1][1])
         history = np.repeat(np.arange(len(first)), length)
         back = np.arange(1, len(history) + 1) - np.repeat(np.cumsum(length) - length, length)
@@ -132,11 +134,11 @@ class TransitionMixture(Recommender):
             return np.full(count, 1 / count)
         parts = MixtureParts.of(known.where(~is_held_out), self)
         target = rows.item[held_out]
-        profiles = self._profiles(rows, rows.first[held_out], held_out, known)
+        histories = self._histories_by_part(rows, rows.first[held_out], held_out, known)
         return most_likely_shares(
             np.column_stack(
                 [
-                    *(chances(one, part, target) for one, part in zip(profiles, parts.by_profile(), strict=True)),
+                    *(likelihoods(one, part, target) for one, part in zip(histories, parts.in_order(), strict=True)),
                     parts.popularity[target],
                 ]
             )
@@ -149,7 +151,7 @@ class MixtureParts:
 
     near: sp.csr_array
     transitions: tuple[sp.csr_array, ...]
-    """By steps, the first one first."""
+    """One step back, two steps back, and so on."""
     popularity: Numbers
     """Share of each item."""
 
@@ -170,31 +172,31 @@ class MixtureParts:
         return cls(
             as_shares(near.fit_interactions(known).neighbours),
             tuple(
-                as_shares(transitions(rows, step, learner.half_life_days, count))
+                as_shares(count_transitions(rows, step, learner.half_life_days, count))
                 for step in range(1, learner.steps + 1)
             ),
             popularity / max(popularity.sum(), np.finfo(float).tiny),
         )
 
     @property
-    def itself(self) -> sp.csr_array:
-        """The item itself."""
+    def identity(self) -> sp.csr_array:
+        """Each item leads to itself: what users come back to."""
         return sp.csr_array(sp.eye_array(len(self.popularity)))
 
-    def by_profile(self) -> list[sp.csr_array]:
-        """The part that each profile speaks through."""
-        return [self.near, *self.transitions, *[self.itself] * len(SPANS)]
+    def in_order(self) -> list[sp.csr_array]:
+        """Parts in the order of the shares, without popularity."""
+        return [self.near, *self.transitions, *[self.identity] * len(SPANS)]
 
-    def stacked(self) -> sp.csr_array:
-        """All parts, one below the other; the most popular items are the last row."""
+    def as_one_matrix(self) -> sp.csr_array:
+        """All parts, one below the other; the last row is the popularity of the most popular items."""
         popular = np.sort(np.argsort(-self.popularity, kind="stable")[:MAX_POPULAR])
         row = np.zeros(len(popular), dtype=np.int64)
         last = sp.csr_array((self.popularity[popular], (row, popular)), shape=(1, len(self.popularity)))
-        return sp.csr_array(sp.vstack([self.near, *self.transitions, self.itself, last]))
+        return sp.csr_array(sp.vstack([self.near, *self.transitions, self.identity, last]))
 
 
-def transitions(rows: Sequences, step: int, half_life_days: float, items: int) -> sp.csr_array:
-    """Items x items: how much of what came so many rows later was each item."""
+def count_transitions(rows: Sequences, step: int, half_life_days: float, items: int) -> sp.csr_array:
+    """Items x items: how often each item came so many rows after each, discounted by the time between."""
     start = np.flatnonzero(rows.user[:-step] == rows.user[step:])
     halvings = np.minimum((rows.day[start + step] - rows.day[start]) / half_life_days, MAX_HALVINGS)
     values = rows.weight[start + step] * 0.5**halvings
@@ -207,15 +209,32 @@ def as_shares(matrix: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(sp.diags_array(1 / np.where(sums > 0, sums, 1.0)) @ matrix)
 
 
-def chances(profiles: sp.csr_array, part: sp.csr_array, target: Codes) -> Numbers:
-    """How likely each history's next item was."""
-    return np.asarray(profiles.multiply(sp.csr_array(part.T)[target]).sum(axis=1)).ravel()
+def likelihoods(histories: sp.csr_array, part: sp.csr_array, target: Codes) -> Numbers:
+    """Probability that a part gave to the item that came next, of each history."""
+    part = part.sorted_indices()
+    of_histories, of_part = ((one.indptr, one.indices, one.data) for one in (histories, part))
+    return _likelihoods(of_histories, of_part, target)
 
 
-def most_likely_shares(chances_of_parts: Numbers) -> Numbers:
+@kernel(nogil=True)
+def _likelihoods(histories, part, target):  # noqa: ANN001, ANN202
+    """SciPy would copy the column of every target, and popular items have long ones."""
+    starts, places, values = histories
+    of_starts, of_places, of_values = part
+    sums = np.zeros(len(target))
+    for row in range(len(target)):
+        for place in range(starts[row], starts[row + 1]):
+            first, end = of_starts[places[place]], of_starts[places[place] + 1]
+            at = first + np.searchsorted(of_places[first:end], target[row])
+            if at < end and of_places[at] == target[row]:
+                sums[row] += values[place] * of_values[at]
+    return sums
+
+
+def most_likely_shares(likelihoods_of_parts: Numbers) -> Numbers:
     """Shares of the parts under which what came is most likely; rows that no part expected do not count."""
-    is_expected: Flags = chances_of_parts.sum(axis=1) > 0
-    expected, count = chances_of_parts[is_expected], chances_of_parts.shape[1]
+    is_expected: Flags = likelihoods_of_parts.sum(axis=1) > 0
+    expected, count = likelihoods_of_parts[is_expected], likelihoods_of_parts.shape[1]
     shares = np.full(count, 1 / count)
     for _ in range(ROUNDS):
         explained = expected * shares

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
+from patron.recommenders.combined.attention_mixture import AttentionMixture
 from patron.recommenders.combined.blend import Blend
 from patron.recommenders.combined.learned_ranking import LearnedRanking
 from patron.recommenders.evaluation import evaluate
@@ -52,7 +53,9 @@ LEARNERS: Mapping[str, type[Recommender]] = {
     )
 }
 """Every recommender by its name, the baseline first."""
-EXTRA_LEARNERS: Mapping[str, type[Recommender]] = {one.name: one for one in (SelfAttention, TwoTowers)}
+EXTRA_LEARNERS: Mapping[str, type[Recommender]] = {
+    one.name: one for one in (AttentionMixture, SelfAttention, TwoTowers)
+}
 """Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT = LearnedRanking()
 """The recommender for data that nobody has looked at before."""
@@ -70,6 +73,7 @@ __all__ = [
     "EXTRA_LEARNERS",
     "LEARNERS",
     "SLIM",
+    "AttentionMixture",
     "Blend",
     "CategoryPopularity",
     "CoVisitation",

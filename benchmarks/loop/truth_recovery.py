@@ -25,7 +25,13 @@ from sklearn.model_selection import KFold, cross_val_predict
 from patron import uplift
 from patron.allocation import allocate, shrink_effects
 from patron.commands.data.simulated_loop import OFFERS
-from patron.decide.expected_value import MeasuredEffect, expected_values, spend_per_day
+from patron.decide.expected_value import (
+    ASSUMED_ERROR_SHARE,
+    MeasuredEffect,
+    expected_values,
+    order_cents,
+    spend_per_day,
+)
 from patron.decide.selection import NONE, Evidence, select_offers
 from patron.decide.strata import strata
 from patron.measure.decision_outcomes import DecisionOutcomes
@@ -85,6 +91,34 @@ select k.user_id as customer_id, u.* exclude (user_id),
 from customers k join of_user u on u.user_id = k.user_id where order_count > 0 order by k.user_id
 """
 """Customers with an order in the last year, and what the shop sees of them."""
+RESPONSES = """
+with ordered as (
+  select user_id, coupon, epoch_us(occurred_at) / 86400e6 as day from events where name = 'Order Completed'),
+offered as (
+  select r.user_id, count(*) as orders, count(*) filter (r.coupon = o.offer) as redeemed
+  from ordered r join offers o on o.user_id = r.user_id and r.day >= o.day and r.day < o.day + $days
+  group by r.user_id),
+messages as (
+  select user_id, count(*) filter (name = 'Message Sent') as sent, count(*) filter (name = 'Message Opened') as opened
+  from events group by user_id)
+select coalesce(greatest(m.sent, m.opened), 0) as sent, coalesce(m.opened, 0) as opened,
+  coalesce(o.orders, 0) as offered_orders, coalesce(o.redeemed, 0) as redeemed
+from customers k left join messages m on m.user_id = k.customer_id left join offered o on o.user_id = k.customer_id
+order by k.customer_id
+"""
+"""What each customer did with messages and offers' codes. Offers are opened, too, but not counted as sent."""
+WHAT_ORDERS_DEPEND_ON = (
+    "order_count",
+    "orders_90_days",
+    "days_since_order",
+    "days_since_activity",
+    "views_60_days",
+    "opened_90_days",
+    "value_cents_90_days",
+)
+LEAST_ERROR_CENTS = 20.0
+SHIPPED_SHARE = 0.6
+"""Share of orders below the price from which shipping is free, about."""
 FEATURES = (
     "order_count",
     "paid_cents",
@@ -106,6 +140,7 @@ class RandomisedMonth:
 
     rows: pa.Table
     action: np.ndarray
+    order_count: np.ndarray
     margin: np.ndarray
     goods_margin: np.ndarray
     """The same without shipping, which the product's order lines do not show and its policy charges."""
@@ -144,11 +179,11 @@ def candidates(world: ShopSimulator, events: pa.Table, offered: np.ndarray) -> p
     return rows
 
 
-def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Table]:
-    """Months in which offers were randomised, the rows of customers after them, and the truth then."""
+def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Table, pa.Table]:
+    """Months in which offers were randomised, the rows of customers after them, their responses, and the truth then."""
     world, rng = ShopSimulator(SETTINGS, seed), np.random.default_rng([seed, 7])
     events, months = world.history(HISTORY_DAYS), []
-    offered = np.empty((0, 2), np.int64)
+    offered, every = np.empty((0, 2), np.int64), []
     for _ in range(MONTHS):
         rows = candidates(world, events, offered)
         is_offered = rng.random(rows.num_rows) < OFFERED_SHARE
@@ -159,15 +194,34 @@ def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Ta
         offers = [users[reached], np.array(IDS)[action[reached]], decisions, [world.now] * len(reached)]
         persons = np.array([int(one[1:]) for one in users[reached]])
         offered = np.vstack([offered, np.column_stack([np.full(len(reached), world.day), persons])])
-        begin = world.now
-        later = world.advance(
-            begin + timedelta(days=MONTH_DAYS), pa.table([pa.array(offer) for offer in offers], schema=OFFERS)
-        )
+        every.append(pa.table([pa.array(offer) for offer in offers], schema=OFFERS))
+        later = world.advance(world.now + timedelta(days=MONTH_DAYS), every[-1])
         users_now = rows["customer_id"]
         margins = margin_of(margin_cents(later, SETTINGS), users_now), margin_of(goods_margin_cents(later), users_now)
-        months.append(RandomisedMonth(rows, action, *margins))
+        months.append(RandomisedMonth(rows, action, orders_of(later, users_now), *margins))
         events = pa.concat_tables([events, later])
-    return months, candidates(world, events, offered), truth(world)
+    rows = candidates(world, events, offered)
+    return months, rows, responses(rows, events, pa.concat_tables(every)), truth(world)
+
+
+def responses(rows: pa.Table, events: pa.Table, offers: pa.Table) -> pa.Table:
+    """Messages sent and opened, orders with a valid offer and with its code: one row per row."""
+    with duckdb.connect() as connection:
+        connection.register("events", events.select(["user_id", "name", "occurred_at", "coupon"]))
+        connection.register("customers", rows.select(["customer_id"]))
+        connection.register("exposed", offers)
+        connection.execute(
+            "create view offers as"
+            " select user_id, offer_id as offer, epoch_us(exposed_at) / 86400e6 as day from exposed"
+        )
+        return connection.sql(RESPONSES, params={"days": SETTINGS.offer_days}).to_arrow_table()
+
+
+def orders_of(events: pa.Table, users: pa.ChunkedArray) -> np.ndarray:
+    """How many orders each of these users placed."""
+    ordered = events.filter(pc.equal(events["name"], "Order Completed"))["user_id"]
+    at = pc.fill_null(pc.index_in(ordered, users.combine_chunks()), -1).to_numpy()
+    return np.bincount(at[at >= 0], minlength=len(users)).astype(float)
 
 
 def goods_margin_cents(events: pa.Table) -> pa.Table:
@@ -244,6 +298,59 @@ def learned_effects(months: list[RandomisedMonth], rows: pa.Table) -> Mapping[st
     return effects
 
 
+def responding_effects(
+    months: list[RandomisedMonth], rows: pa.Table, responded: pa.Table
+) -> tuple[np.ndarray, np.ndarray]:
+    """Effects by latent classes of response, cents, and how unsure they are taken to be: (customers, offers)."""
+
+    def matrix(of: pa.Table) -> np.ndarray:
+        return np.column_stack([np.log1p(of[name].to_numpy().astype(float)) for name in WHAT_ORDERS_DEPEND_ON])
+
+    known = np.vstack([matrix(month.rows) for month in months])
+    action = np.concatenate([month.action for month in months])
+    orders = np.concatenate([month.order_count for month in months])
+    model = lightgbm.LGBMRegressor(
+        objective="poisson",
+        n_estimators=120,
+        learning_rate=0.05,
+        num_leaves=8,
+        min_child_samples=100,
+        verbose=-1,
+        num_threads=1,
+    ).fit(known[action < 0], orders[action < 0])
+    users = rows["customer_id"].combine_chunks()
+    customer = np.concatenate(
+        [pc.fill_null(pc.index_in(month.rows["customer_id"], users), -1).to_numpy() for month in months]
+    )
+    is_here = customer >= 0
+    classes = uplift.ResponseClasses().fit(
+        uplift.ResponseHistory(
+            customer[is_here],
+            action[is_here],
+            order_count=orders[is_here],
+            expected_orders=np.asarray(model.predict(known))[is_here],
+            **{name: responded[name].to_numpy().astype(float) for name in responded.column_names},
+        )
+    )
+    expected, size = np.asarray(model.predict(matrix(rows))), order_cents(rows)[:, None]
+    terms = [(offer.discount_share, offer.is_free_shipping * SHIPPED_SHARE) for offer in SETTINGS.offers]
+    share, shipped = (np.array(column) for column in zip(*terms, strict=True))
+    gained = classes.added_orders(expected) * SETTINGS.margin_share * size
+    spent = classes.redeemed_orders(expected) * (share * size + shipped * SETTINGS.shipping_cents)
+    return gained - spent, np.maximum(ASSUMED_ERROR_SHARE / 2 * np.abs(gained), LEAST_ERROR_CENTS)
+
+
+def weighed(
+    effects: Mapping[tuple[str, str], MeasuredEffect], stratum: np.ndarray, assumed: np.ndarray, error: np.ndarray
+) -> np.ndarray:
+    """What was measured in strata and what is assumed, each by its precision, as the product weighs them."""
+    measured = [[effects.get((name, one)) or effects[name, "all"] for name in IDS] for one in stratum]
+    cents = np.array([[one.effect_cents for one in row] for row in measured])
+    noise = np.array([[one.standard_error for one in row] for row in measured])
+    weight = error**2 / (error**2 + noise**2)
+    return weight * cents + (1 - weight) * assumed
+
+
 def visible_part(rows: pa.Table, true: np.ndarray) -> np.ndarray:
     """What the features tell of the true effects, from the truth about other customers: no estimate can know more."""
     matrix = np.column_stack([rows[name].to_numpy() for name in FEATURES])
@@ -256,7 +363,7 @@ def visible_part(rows: pa.Table, true: np.ndarray) -> np.ndarray:
 def play(seed: int) -> dict[str, object]:
     """What is recovered on the shop of one seed, by way of estimating."""
     started = time.process_time()
-    months, rows, known = randomised_months(seed)
+    months, rows, responded, known = randomised_months(seed)
     at = pc.index_in(rows["customer_id"], known["user_id"].combine_chunks()).to_numpy()
     true = np.column_stack([known[f"uplift_{name}_cents"].to_numpy() for name in IDS])[at]
     contact = np.array([offer.contact_cents for offer in SETTINGS.offers])
@@ -273,8 +380,11 @@ def play(seed: int) -> dict[str, object]:
         rng=np.random.default_rng(seed),
     )
     best = allocate(true - contact, expected.cost, BUDGET_CENTS)
+    responding, unsure_by = responding_effects(months, rows, responded)
     ways = {
         "the product's": expected.net + contact,
+        "latent classes of response": responding,
+        "latent classes and strata, by precision": weighed(effects, stratum, responding, unsure_by),
         **learned_effects(months, rows),
         "nobody: the mean of each offer": np.broadcast_to(true.mean(axis=0), true.shape),
         "the truth, as far as features show it": visible_part(rows, true),

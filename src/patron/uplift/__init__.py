@@ -15,6 +15,7 @@ from patron.uplift.learners import DRLearner, RLearner, SLearner, TLearner, XLea
 from patron.uplift.linear_model import Linear
 from patron.uplift.policy_choice import Policy, choose_policy
 from patron.uplift.policy_value import PolicyValue, policy_value
+from patron.uplift.response_classes import FittedResponseClasses, ResponseClasses, ResponseHistory
 from patron.uplift.uplift_tree import UpliftTree
 
 LEARNERS: tuple[type[EffectLearner], ...] = (SLearner, TLearner, XLearner, RLearner, DRLearner, UpliftTree)
@@ -32,12 +33,15 @@ __all__ = [
     "DRLearner",
     "EffectCalibration",
     "EffectLearner",
+    "FittedResponseClasses",
     "FittedUplift",
     "LightGBM",
     "Linear",
     "Policy",
     "PolicyValue",
     "RLearner",
+    "ResponseClasses",
+    "ResponseHistory",
     "SLearner",
     "Segment",
     "TLearner",

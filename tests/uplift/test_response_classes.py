@@ -1,0 +1,105 @@
+"""Classes of customers who answer offers alike, found where they are planted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from patron.schema.errors import BadTrial
+from patron.uplift import ResponseClasses, ResponseHistory
+
+CUSTOMERS, MONTHS, OFFERS = 4_000, 4, 2
+ADDED = np.array([0.1, 0.3])
+"""Orders that each offer adds where somebody answers it."""
+ANSWERING_SHARE = 0.3
+
+
+def history(seed=0, opened=(0.5, 0.2), redeemed=(0.9, 0.3), factor=1.0):
+    """Decisions by lot; whether each customer answers offers, and the orders expected of each."""
+    rng = np.random.default_rng(seed)
+    answers = rng.random(CUSTOMERS) < ANSWERING_SHARE
+    rate = rng.gamma(1.0, 0.2, CUSTOMERS) + 0.01
+    customer = np.repeat(np.arange(CUSTOMERS), MONTHS)
+    offer = rng.integers(-1, OFFERS, len(customer))
+    added = np.where((offer >= 0) & answers[customer], ADDED[offer], 0.0)
+    expected = rate[customer]
+    orders = rng.poisson(expected * np.where(offer >= 0, factor, 1.0) + added).astype(float)
+    sent = rng.poisson(10, CUSTOMERS).astype(float)
+    of_class = np.where(answers, 0, 1)
+    opens = rng.binomial(sent.astype(int), np.array(opened)[of_class]).astype(float)
+    offered = np.bincount(customer, orders * (offer >= 0), minlength=CUSTOMERS)
+    used = rng.binomial(offered.astype(int), np.array(redeemed)[of_class]).astype(float)
+    made = ResponseHistory(customer, offer, orders, expected, sent, opens, offered, used)
+    return made, answers, rate
+
+
+def test_who_answers_offers_is_found_and_what_they_add():
+    made, answers, rate = history()
+    found = ResponseClasses().fit(made)
+    assert np.abs(found.added[0] - ADDED).max() < 0.05
+    assert found.added[1].max() < 0.03
+    assert abs(found.share[0] - ANSWERING_SHARE) < 0.06
+    assert np.abs(found.opened - [0.5, 0.2]).max() < 0.06
+    assert np.abs(found.redeemed - [0.9, 0.3]).max() < 0.06
+    assert np.allclose(found.membership.sum(axis=1), 1)
+    assert found.membership[answers, 0].mean() > found.membership[~answers, 0].mean() + 0.5
+    true = answers[:, None] * ADDED
+    effect = found.added_orders(rate)
+    assert np.corrcoef(effect.ravel(), true.ravel())[0, 1] > 0.7
+    assert abs(effect.mean() - true.mean()) < 0.02
+
+
+def test_codes_are_used_by_those_who_redeem():
+    made, answers, rate = history()
+    found = ResponseClasses().fit(made)
+    expected = (rate[:, None] + answers[:, None] * ADDED) * np.where(answers, 0.9, 0.3)[:, None]
+    assert abs(found.redeemed_orders(rate).mean() / expected.mean() - 1) < 0.1
+
+
+def test_where_nothing_tells_customers_apart_all_get_the_mean():
+    made, _, rate = history(opened=(0.3, 0.3), redeemed=(0.5, 0.5))
+    effect = ResponseClasses(1).fit(made).added_orders(rate)
+    assert abs(effect.mean() - ANSWERING_SHARE * ADDED.mean()) < 0.02
+    assert ResponseClasses(1).fit(made).membership.tolist() == [[1.0]] * CUSTOMERS
+
+
+def test_offers_that_do_nothing_are_found_to_do_nothing():
+    rng = np.random.default_rng(3)
+    made, _, rate = history()
+    made = replace(made, order_count=rng.poisson(made.expected_orders).astype(float))
+    assert np.abs(ResponseClasses().fit(made).added_orders(rate).mean(axis=0)).max() < 0.015
+
+
+def test_the_order_of_decisions_makes_no_difference():
+    made, _, rate = history()
+    order = np.random.default_rng(1).permutation(len(made.customer))
+    names = ("customer", "offer", "order_count", "expected_orders")
+    shuffled = replace(made, **{name: getattr(made, name)[order] for name in names})
+    one, other = (ResponseClasses().fit(rows).added_orders(rate) for rows in (made, shuffled))
+    assert np.allclose(one, other, atol=1e-6)
+
+
+def test_a_customer_without_a_decision_is_as_likely_in_a_class_as_their_messages_say():
+    made, _, _ = history()
+    more = {name: np.append(getattr(made, name), (20.0, 20.0)) for name in ("sent",)}
+    more |= {"opened": np.append(made.opened, (18.0, 0.0))}
+    more |= {name: np.append(getattr(made, name), (0.0, 0.0)) for name in ("offered_orders", "redeemed")}
+    found = ResponseClasses().fit(replace(made, **more))
+    assert found.membership[-2, 0] > 0.9
+    assert found.membership[-1, 0] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"offer": np.full(CUSTOMERS * MONTHS, -1)}, "no decision has an offer"),
+        ({"order_count": np.zeros(3)}, "different lengths"),
+        ({"sent": np.zeros(CUSTOMERS)}, "opened: more than sent"),
+        ({"redeemed": np.full(CUSTOMERS, np.nan)}, "redeemed: values are missing"),
+        ({"customer": np.full(CUSTOMERS * MONTHS, CUSTOMERS)}, "customer: not the number"),
+    ],
+)
+def test_a_bad_history_is_refused(changed, words):
+    made, _, _ = history()
+    with pytest.raises(BadTrial, match=words):
+        ResponseClasses().fit(replace(made, **changed))

@@ -39,7 +39,7 @@ ENTERED_BEFORE = timedelta(days=60)
 Calendars = Mapping[str, tuple[SeasonSpan, ...]]
 
 
-def main(folder: Path, shops: int) -> None:
+def main(folder: Path, shops: int = 6) -> None:
     off: dict[str, list[float]] = {}
     held: dict[str, list[bool]] = {}
     two_christmases.START = OPENED
@@ -141,4 +141,4 @@ def forecast_at(source: str, cutoff: datetime, spans: tuple[SeasonSpan, ...]) ->
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 6)
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -92,7 +92,7 @@ class At:
         return next(iter(self.forecasts[VALUE.name].values()))
 
 
-def main(folder: Path, names: Sequence[str]) -> None:
+def main(folder: Path, names: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as made:
         for name in names or CUTOFFS:
             source = source_of(name, folder, Path(made))

@@ -8,7 +8,7 @@ default, and the processor time of the default's fit and lists.
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -126,7 +126,7 @@ READ: Mapping[str, tuple[Callable[[Path], pa.Table], str]] = {
 }
 
 
-def main(folder: Path, names: list[str]) -> None:
+def main(folder: Path, names: Sequence[str] = ()) -> None:
     for name in names or (*MADE, *READ):
         if name in MADE:
             make, how = MADE[name]

@@ -1,34 +1,13 @@
 """The mixture for sequences: which part speaks is learned, and each part where it is the one that matters."""
 
 import numpy as np
-from made_interactions import DAY, steps, table_of
+from made_interactions import follows_after, returns, steps, table_of
 
 from patron.recommenders import CoVisitation, TransitionMixture, evaluate, split
 from patron.recommenders.neighbours.transition_mixture import most_likely_shares
 
 NEAR, ONE_STEP, TWO_STEPS, THREE_STEPS, LAST_ROW, ROW_BEFORE = range(6)
 """Places of the first shares."""
-
-
-def two_back(users=300, items=40, length=14):
-    """What comes is the one after the last but one, four times in five: the last item says nothing."""
-    rng = np.random.default_rng(3)
-    item = rng.integers(0, items, (users, length))
-    for place in range(2, length):
-        follows = rng.random(users) < 0.8
-        item[follows, place] = (item[follows, place - 2] + 1) % items
-    at = rng.integers(0, 60 * DAY, users)[:, None] + np.arange(length) * 60
-    return table_of(np.repeat(np.arange(users), length), item.ravel(), at.ravel())
-
-
-def comes_back(users=300, items=200, length=14):
-    """Users take again what they had two rows ago, every second time."""
-    rng = np.random.default_rng(4)
-    item = rng.integers(0, items, (users, length))
-    for place in range(2, length):
-        returns = rng.random(users) < 0.5
-        item[returns, place] = item[returns, place - 2]
-    return table_of(np.repeat(np.arange(users), length), item.ravel(), np.tile(np.arange(length) * 60, users))
 
 
 def gain_over_co_visitation(rows):
@@ -38,9 +17,9 @@ def gain_over_co_visitation(rows):
 
 
 def test_what_follows_after_two_steps_is_seen_where_the_last_item_says_nothing():
-    fitted = TransitionMixture().fit(two_back())
+    fitted = TransitionMixture().fit(follows_after(2))
     assert np.argmax(fitted.shares) == TWO_STEPS
-    assert gain_over_co_visitation(two_back()) > 0.1
+    assert gain_over_co_visitation(follows_after(2)) > 0.1
 
 
 def test_where_each_item_leads_to_the_next_one_step_back_is_enough():
@@ -50,7 +29,7 @@ def test_where_each_item_leads_to_the_next_one_step_back_is_enough():
 
 
 def test_users_who_come_back_to_their_own_items_are_shown_them():
-    rows = comes_back()
+    rows = returns()
     assert np.argmax(TransitionMixture().fit(rows).shares) == ROW_BEFORE
     assert gain_over_co_visitation(rows) > 0.05
 

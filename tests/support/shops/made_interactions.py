@@ -45,6 +45,32 @@ def steps(seed: int = 0, *, users: int = 200, items: int = 60, length: int = 12)
     return table_of(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
+def follows_after(rows_back: int, *, users: int = 300, items: int = 40, length: int = 14) -> pa.Table:
+    """After an item comes the next one, so many rows later, four times in five: rows between say nothing."""
+    rng = np.random.default_rng(rows_back)
+    item = rng.integers(0, items, (users, length))
+    for position in range(rows_back, length):
+        follows = rng.random(users) < 0.8
+        item[follows, position] = (item[follows, position - rows_back] + 1) % items
+    return _minute_by_minute(item)
+
+
+def returns(*, users: int = 300, items: int = 200, length: int = 14) -> pa.Table:
+    """Users take again what they had two rows ago, every second time; else any item."""
+    rng = np.random.default_rng(4)
+    item = rng.integers(0, items, (users, length))
+    for position in range(2, length):
+        is_return = rng.random(users) < 0.5
+        item[is_return, position] = item[is_return, position - 2]
+    return _minute_by_minute(item)
+
+
+def _minute_by_minute(item: np.ndarray) -> pa.Table:
+    """Users x rows of items, all users beginning at the same time."""
+    users, length = item.shape
+    return table_of(np.repeat(np.arange(users), length), item.ravel(), np.tile(np.arange(length) * 60, users))
+
+
 def ratings(seed: int = 0, *, users: int = 150, items: int = 50, rows: int = 20) -> pa.Table:
     """Ratings from 1 to 5 of two tastes, with how strict a user and how good an item is, and noise."""
     rng = np.random.default_rng(seed)

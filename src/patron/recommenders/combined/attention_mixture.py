@@ -2,11 +2,11 @@
 
     p(b) = s P(b | self-attention) + (1 - s) P(b | mixture of transitions)
 
-s is the share under which users' last rows rank best (mean reciprocal rank), by models that do not know these rows; the
-most likely share would favour attention, which gives every item some probability, where it ranks worse. Attention is
-then kept as it was fitted, and reads these rows; transitions are counted again, in all rows. Attention
-knows what goes together across a whole sequence, such as tastes, but copies poorly: where users come back to their own
-items, or few rows tell of many items, s is small and the list is that of the transitions.
+s is the share that ranks users' last rows best (mean reciprocal rank), with models fitted without these rows. The share
+with the highest likelihood would favour attention even where it ranks worse, as it gives every item some probability.
+The network is then kept as it is, and reads the last rows; transitions are counted again, in all rows. Attention knows
+what goes together across a whole sequence, such as tastes, but copies poorly: where users come back to their own items,
+or there are few rows for many items, s is small, and lists are mostly those of the transitions.
 
 Cost: that of both, which is the network's: minutes per million rows on two cores.
 """
@@ -23,12 +23,13 @@ from patron.recommenders.interactions import Interactions
 from patron.recommenders.neighbours.transition_mixture import TransitionMixture
 from patron.recommenders.networks.self_attention import SelfAttention
 from patron.recommenders.recommender import FittedRecommender, Recommender, batches
+from patron.recommenders.splitting import last_rows
 from patron.schema.numbers import Numbers
 
 MAX_JUDGED = 3_000
 """Users whose last rows choose the share, at most."""
 SHARES = np.linspace(0, 1, 11)
-"""Of attention, among which the best is chosen; the smallest of equal ones."""
+"""Shares of attention that are tried; of equally good ones the smallest is chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,14 @@ class FittedAttentionMixture(FittedRecommender):
 
 @dataclass(frozen=True)
 class AttentionMixture(Recommender):
-    """Self-attention and transitions, each as far as it foresaw users' last rows; needs the extra `deep`."""
+    """Self-attention and transitions, mixed so that users' last rows rank best; needs the extra `deep`."""
 
     width: int = 64
     """Length of the vector of each item in the network."""
     fewest_updates: int = 3_000
-    """Of the network, where the data is small."""
+    """Small data is gone through more often than `epochs` says, until there are so many updates."""
     epochs: int = 10
-    """How often the network goes through all rows, where they are many."""
+    """How often the network goes through all rows."""
     seed: int = 0
     """Where the network begins, and which users choose the share, where there are more than are needed."""
 
@@ -76,7 +77,8 @@ class AttentionMixture(Recommender):
         network = SelfAttention(
             width=self.width, fewest_updates=self.fewest_updates, epochs=self.epochs, seed=self.seed
         )
-        before, last = without_last_rows(known)
+        is_last = last_rows(known.user, known.day)
+        before, last = known.where(~is_last), known.where(is_last)
         attention = network.fit_interactions(before)
         share = self._choose_share(attention, before, last)
         return FittedAttentionMixture(
@@ -88,6 +90,7 @@ class AttentionMixture(Recommender):
         )
 
     def _choose_share(self, attention: FittedRecommender, before: Interactions, last: Interactions) -> float:
+        """The share that ranks the last rows best; half where there are none."""
         users = last.user
         if not len(users):
             return 0.5
@@ -95,27 +98,17 @@ class AttentionMixture(Recommender):
         if len(users) > MAX_JUDGED:
             chosen = np.sort(np.random.default_rng(self.seed).choice(len(users), MAX_JUDGED, replace=False))
         transitions = TransitionMixture(seed=self.seed).fit_interactions(before)
-        gained = np.zeros(len(SHARES))
-        for some in batches(chosen, len(before.items)):
-            of_attention, of_transitions = (probabilities(one, users[some]) for one in (attention, transitions))
-            for place, share in enumerate(SHARES):
-                mixed = share * of_attention + (1 - share) * of_transitions
-                of_last = np.take_along_axis(mixed, last.item[some][:, None], axis=1)
-                gained[place] += (1 / (mixed >= of_last).sum(axis=1)).sum()
-        return float(SHARES[gained.argmax()])
-
-
-def without_last_rows(known: Interactions) -> tuple[Interactions, Interactions]:
-    """All rows but the last of each user who has two or more, and these last rows."""
-    order = np.argsort(known.user, kind="stable")
-    counts = np.bincount(known.user, minlength=len(known.users))
-    last = order[np.cumsum(counts)[counts > 1] - 1]
-    is_last = np.zeros(len(known), dtype=np.bool_)
-    is_last[last] = True
-    return known.where(~is_last), known.where(is_last)
+        reciprocal_ranks = np.zeros(len(SHARES))
+        for batch in batches(chosen, len(before.items)):
+            by_attention, by_transitions = (probabilities(model, users[batch]) for model in (attention, transitions))
+            for position, share in enumerate(SHARES):
+                mixed = share * by_attention + (1 - share) * by_transitions
+                of_last_item = np.take_along_axis(mixed, last.item[batch][:, None], axis=1)
+                reciprocal_ranks[position] += (1 / (mixed >= of_last_item).sum(axis=1)).sum()
+        return float(SHARES[reciprocal_ranks.argmax()])
 
 
 def probabilities(model: FittedRecommender, users: Codes) -> Numbers:
-    """Scores of a model of probabilities, with 0 for what it does not score."""
+    """Probability of each item to be next, users x items; 0 for items that the model does not score."""
     scores = np.asarray(model.scores(users))
     return np.where(np.isfinite(scores), scores, 0.0)

@@ -101,13 +101,13 @@ offered as (
 messages as (
   select user_id, count(*) filter (name = 'Message Sent') as sent, count(*) filter (name = 'Message Opened') as opened
   from events group by user_id)
-select coalesce(greatest(m.sent, m.opened), 0) as sent, coalesce(m.opened, 0) as opened,
-  coalesce(o.orders, 0) as offered_orders, coalesce(o.redeemed, 0) as redeemed
+select coalesce(greatest(m.sent, m.opened), 0) as sent_count, coalesce(m.opened, 0) as opened_count,
+  coalesce(o.orders, 0) as offered_order_count, coalesce(o.redeemed, 0) as redeemed_count
 from customers k left join messages m on m.user_id = k.customer_id left join offered o on o.user_id = k.customer_id
 order by k.customer_id
 """
-"""What each customer did with messages and offers' codes. Offers are opened, too, but not counted as sent."""
-WHAT_ORDERS_DEPEND_ON = (
+"""What each customer did with messages and offers' codes. Offers that are opened count as opened, and not as sent."""
+ORDER_FEATURES = (
     "order_count",
     "orders_90_days",
     "days_since_order",
@@ -116,9 +116,11 @@ WHAT_ORDERS_DEPEND_ON = (
     "opened_90_days",
     "value_cents_90_days",
 )
-LEAST_ERROR_CENTS = 20.0
-SHIPPED_SHARE = 0.6
-"""Share of orders below the price from which shipping is free, about."""
+"""What orders without an offer are expected from."""
+MIN_ERROR_CENTS = 20.0
+"""Standard error that an effect by latent classes is taken to have at least."""
+PAID_SHIPPING_SHARE = 0.6
+"""Share of orders that pay for shipping, about."""
 FEATURES = (
     "order_count",
     "paid_cents",
@@ -183,7 +185,7 @@ def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Ta
     """Months in which offers were randomised, the rows of customers after them, their responses, and the truth then."""
     world, rng = ShopSimulator(SETTINGS, seed), np.random.default_rng([seed, 7])
     events, months = world.history(HISTORY_DAYS), []
-    offered, every = np.empty((0, 2), np.int64), []
+    offered, offers_by_month = np.empty((0, 2), np.int64), []
     for _ in range(MONTHS):
         rows = candidates(world, events, offered)
         is_offered = rng.random(rows.num_rows) < OFFERED_SHARE
@@ -194,18 +196,18 @@ def randomised_months(seed: int) -> tuple[list[RandomisedMonth], pa.Table, pa.Ta
         offers = [users[reached], np.array(IDS)[action[reached]], decisions, [world.now] * len(reached)]
         persons = np.array([int(one[1:]) for one in users[reached]])
         offered = np.vstack([offered, np.column_stack([np.full(len(reached), world.day), persons])])
-        every.append(pa.table([pa.array(offer) for offer in offers], schema=OFFERS))
-        later = world.advance(world.now + timedelta(days=MONTH_DAYS), every[-1])
+        offers_by_month.append(pa.table([pa.array(offer) for offer in offers], schema=OFFERS))
+        later = world.advance(world.now + timedelta(days=MONTH_DAYS), offers_by_month[-1])
         users_now = rows["customer_id"]
         margins = margin_of(margin_cents(later, SETTINGS), users_now), margin_of(goods_margin_cents(later), users_now)
-        months.append(RandomisedMonth(rows, action, orders_of(later, users_now), *margins))
+        months.append(RandomisedMonth(rows, action, order_counts(later, users_now), *margins))
         events = pa.concat_tables([events, later])
     rows = candidates(world, events, offered)
-    return months, rows, responses(rows, events, pa.concat_tables(every)), truth(world)
+    return months, rows, responses(rows, events, pa.concat_tables(offers_by_month)), truth(world)
 
 
 def responses(rows: pa.Table, events: pa.Table, offers: pa.Table) -> pa.Table:
-    """Messages sent and opened, orders with a valid offer and with its code: one row per row."""
+    """Messages sent and opened, orders with a valid offer and with its code: one row per customer."""
     with duckdb.connect() as connection:
         connection.register("events", events.select(["user_id", "name", "occurred_at", "coupon"]))
         connection.register("customers", rows.select(["customer_id"]))
@@ -217,7 +219,7 @@ def responses(rows: pa.Table, events: pa.Table, offers: pa.Table) -> pa.Table:
         return connection.sql(RESPONSES, params={"days": SETTINGS.offer_days}).to_arrow_table()
 
 
-def orders_of(events: pa.Table, users: pa.ChunkedArray) -> np.ndarray:
+def order_counts(events: pa.Table, users: pa.ChunkedArray) -> np.ndarray:
     """How many orders each of these users placed."""
     ordered = events.filter(pc.equal(events["name"], "Order Completed"))["user_id"]
     at = pc.fill_null(pc.index_in(ordered, users.combine_chunks()), -1).to_numpy()
@@ -298,13 +300,13 @@ def learned_effects(months: list[RandomisedMonth], rows: pa.Table) -> Mapping[st
     return effects
 
 
-def responding_effects(
-    months: list[RandomisedMonth], rows: pa.Table, responded: pa.Table
+def effects_by_response_class(
+    months: list[RandomisedMonth], rows: pa.Table, responses_of_customers: pa.Table
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Effects by latent classes of response, cents, and how unsure they are taken to be: (customers, offers)."""
+    """Effects by latent classes of response, and the errors they are taken to have, cents: (customers, offers)."""
 
     def matrix(of: pa.Table) -> np.ndarray:
-        return np.column_stack([np.log1p(of[name].to_numpy().astype(float)) for name in WHAT_ORDERS_DEPEND_ON])
+        return np.column_stack([np.log1p(of[name].to_numpy().astype(float)) for name in ORDER_FEATURES])
 
     known = np.vstack([matrix(month.rows) for month in months])
     action = np.concatenate([month.action for month in months])
@@ -329,18 +331,21 @@ def responding_effects(
             action[is_here],
             order_count=orders[is_here],
             expected_orders=np.asarray(model.predict(known))[is_here],
-            **{name: responded[name].to_numpy().astype(float) for name in responded.column_names},
+            **{
+                name: responses_of_customers[name].to_numpy().astype(float)
+                for name in responses_of_customers.column_names
+            },
         )
     )
     expected, size = np.asarray(model.predict(matrix(rows))), order_cents(rows)[:, None]
-    terms = [(offer.discount_share, offer.is_free_shipping * SHIPPED_SHARE) for offer in SETTINGS.offers]
+    terms = [(offer.discount_share, offer.is_free_shipping * PAID_SHIPPING_SHARE) for offer in SETTINGS.offers]
     share, shipped = (np.array(column) for column in zip(*terms, strict=True))
     gained = classes.added_orders(expected) * SETTINGS.margin_share * size
     spent = classes.redeemed_orders(expected) * (share * size + shipped * SETTINGS.shipping_cents)
-    return gained - spent, np.maximum(ASSUMED_ERROR_SHARE / 2 * np.abs(gained), LEAST_ERROR_CENTS)
+    return gained - spent, np.maximum(ASSUMED_ERROR_SHARE / 2 * np.abs(gained), MIN_ERROR_CENTS)
 
 
-def weighed(
+def weigh_by_precision(
     effects: Mapping[tuple[str, str], MeasuredEffect], stratum: np.ndarray, assumed: np.ndarray, error: np.ndarray
 ) -> np.ndarray:
     """What was measured in strata and what is assumed, each by its precision, as the product weighs them."""
@@ -363,7 +368,7 @@ def visible_part(rows: pa.Table, true: np.ndarray) -> np.ndarray:
 def play(seed: int) -> dict[str, object]:
     """What is recovered on the shop of one seed, by way of estimating."""
     started = time.process_time()
-    months, rows, responded, known = randomised_months(seed)
+    months, rows, responses_of_customers, known = randomised_months(seed)
     at = pc.index_in(rows["customer_id"], known["user_id"].combine_chunks()).to_numpy()
     true = np.column_stack([known[f"uplift_{name}_cents"].to_numpy() for name in IDS])[at]
     contact = np.array([offer.contact_cents for offer in SETTINGS.offers])
@@ -380,11 +385,11 @@ def play(seed: int) -> dict[str, object]:
         rng=np.random.default_rng(seed),
     )
     best = allocate(true - contact, expected.cost, BUDGET_CENTS)
-    responding, unsure_by = responding_effects(months, rows, responded)
+    by_class, error = effects_by_response_class(months, rows, responses_of_customers)
     ways = {
         "the product's": expected.net + contact,
-        "latent classes of response": responding,
-        "latent classes and strata, by precision": weighed(effects, stratum, responding, unsure_by),
+        "latent classes of response": by_class,
+        "latent classes and strata, by precision": weigh_by_precision(effects, stratum, by_class, error),
         **learned_effects(months, rows),
         "nobody: the mean of each offer": np.broadcast_to(true.mean(axis=0), true.shape),
         "the truth, as far as features show it": visible_part(rows, true),

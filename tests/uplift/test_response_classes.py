@@ -36,17 +36,27 @@ def history(seed=0, opened=(0.5, 0.2), redeemed=(0.9, 0.3), factor=1.0):
 def test_who_answers_offers_is_found_and_what_they_add():
     made, answers, rate = history()
     found = ResponseClasses().fit(made)
-    assert np.abs(found.added[0] - ADDED).max() < 0.05
-    assert found.added[1].max() < 0.03
-    assert abs(found.share[0] - ANSWERING_SHARE) < 0.06
-    assert np.abs(found.opened - [0.5, 0.2]).max() < 0.06
-    assert np.abs(found.redeemed - [0.9, 0.3]).max() < 0.06
+    parameters = found.parameters
+    assert np.abs(parameters.extra_orders[0] - ADDED).max() < 0.05
+    assert parameters.extra_orders[1].max() < 0.03
+    assert abs(parameters.class_share[0] - ANSWERING_SHARE) < 0.06
+    assert np.abs(parameters.opened_share - [0.5, 0.2]).max() < 0.06
+    assert np.abs(parameters.redeemed_share - [0.9, 0.3]).max() < 0.06
     assert np.allclose(found.membership.sum(axis=1), 1)
     assert found.membership[answers, 0].mean() > found.membership[~answers, 0].mean() + 0.5
     true = answers[:, None] * ADDED
     effect = found.added_orders(rate)
     assert np.corrcoef(effect.ravel(), true.ravel())[0, 1] > 0.7
     assert abs(effect.mean() - true.mean()) < 0.02
+
+
+def test_an_offer_that_brings_more_orders_where_more_are_expected_multiplies_them():
+    made, answers, rate = history(factor=1.5)
+    effect = ResponseClasses().fit(made).added_orders(rate)
+    true = 0.5 * rate[:, None] + answers[:, None] * ADDED
+    assert abs(effect.mean() / true.mean() - 1) < 0.1
+    often = rate > np.quantile(rate, 0.9)
+    assert abs(effect[often].mean() / true[often].mean() - 1) < 0.2  # two standard errors; the mean of all is 60 % off
 
 
 def test_codes_are_used_by_those_who_redeem():
@@ -56,11 +66,12 @@ def test_codes_are_used_by_those_who_redeem():
     assert abs(found.redeemed_orders(rate).mean() / expected.mean() - 1) < 0.1
 
 
-def test_where_nothing_tells_customers_apart_all_get_the_mean():
-    made, _, rate = history(opened=(0.3, 0.3), redeemed=(0.5, 0.5))
-    effect = ResponseClasses(1).fit(made).added_orders(rate)
-    assert abs(effect.mean() - ANSWERING_SHARE * ADDED.mean()) < 0.02
-    assert ResponseClasses(1).fit(made).membership.tolist() == [[1.0]] * CUSTOMERS
+def test_with_one_class_all_get_the_mean():
+    made, _, rate = history()
+    found = ResponseClasses(1).fit(made)
+    assert abs(found.added_orders(rate).mean() - ANSWERING_SHARE * ADDED.mean()) < 0.02
+    assert found.membership.tolist() == [[1.0]] * CUSTOMERS
+    assert np.ptp(found.added_orders(np.full(CUSTOMERS, 0.2)), axis=0).tolist() == [0.0, 0.0]
 
 
 def test_offers_that_do_nothing_are_found_to_do_nothing():
@@ -81,9 +92,13 @@ def test_the_order_of_decisions_makes_no_difference():
 
 def test_a_customer_without_a_decision_is_as_likely_in_a_class_as_their_messages_say():
     made, _, _ = history()
-    more = {name: np.append(getattr(made, name), (20.0, 20.0)) for name in ("sent",)}
-    more |= {"opened": np.append(made.opened, (18.0, 0.0))}
-    more |= {name: np.append(getattr(made, name), (0.0, 0.0)) for name in ("offered_orders", "redeemed")}
+    two_more = {
+        "sent_count": (20.0, 20.0),
+        "opened_count": (18.0, 0.0),
+        "offered_order_count": (0.0, 0.0),
+        "redeemed_count": (0.0, 0.0),
+    }
+    more = {name: np.append(getattr(made, name), values) for name, values in two_more.items()}
     found = ResponseClasses().fit(replace(made, **more))
     assert found.membership[-2, 0] > 0.9
     assert found.membership[-1, 0] < 0.1
@@ -94,8 +109,9 @@ def test_a_customer_without_a_decision_is_as_likely_in_a_class_as_their_messages
     [
         ({"offer": np.full(CUSTOMERS * MONTHS, -1)}, "no decision has an offer"),
         ({"order_count": np.zeros(3)}, "different lengths"),
-        ({"sent": np.zeros(CUSTOMERS)}, "opened: more than sent"),
-        ({"redeemed": np.full(CUSTOMERS, np.nan)}, "redeemed: values are missing"),
+        ({"sent_count": np.zeros(CUSTOMERS)}, "opened_count: is above sent_count"),
+        ({"redeemed_count": np.full(CUSTOMERS, np.nan)}, "redeemed_count: values are missing"),
+        ({"offer": np.full(CUSTOMERS * MONTHS, -2)}, "offer: not the number"),
         ({"customer": np.full(CUSTOMERS * MONTHS, CUSTOMERS)}, "customer: not the number"),
     ],
 )
@@ -103,3 +119,8 @@ def test_a_bad_history_is_refused(changed, words):
     made, _, _ = history()
     with pytest.raises(BadTrial, match=words):
         ResponseClasses().fit(replace(made, **changed))
+
+
+def test_no_class_is_refused():
+    with pytest.raises(BadTrial, match="classes is 0"):
+        ResponseClasses(0).fit(history()[0])

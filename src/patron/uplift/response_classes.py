@@ -1,113 +1,148 @@
-"""Who answers offers: latent classes of customers, found from orders, messages opened and codes used (finite mixture).
+"""Who answers offers: latent classes of customers, from their orders, the messages they open and the codes they use.
 
-A customer of class c orders a Poisson number of times in the window after an offer o, with mean
+In the window after an offer o, customers of class c place a Poisson number of orders with mean
 
-    factor_co x orders expected without an offer + added_co
+    order_factor_co x orders expected without an offer + extra_orders_co
 
-opens a beta-binomial number of messages around opened_c, and uses the code of an offer in a share redeemed_c of the
-orders placed while it is valid. Expectation maximisation (Dempster, Laird and Rubin, 1977) finds the classes, and how
-likely each customer is to be in each; latent classes of response are those of Kamakura and Russell (1989). Orders alone
-say little of one customer, as most order rarely; what they open and redeem says who is alike, and the orders of those
-who are alike say what an offer changes. So classes carry over as far as answering offers goes with opening messages.
+They open a beta-binomial number of the messages they are sent, and use the code of a valid offer in a share of their
+orders. Expectation maximisation (Dempster, Laird and Rubin, 1977) estimates the classes and each customer's
+probability of each; latent classes of response are those of Kamakura and Russell (1989). Most customers order rarely,
+so their orders alone say little. What they open and redeem says who is alike, and the orders of those who are alike say
+what an offer changes. The classes are of use only as far as customers who answer offers also open messages.
 
-Effects are as honest as the decisions: what was not drawn by lot is right only as far as the expected orders are.
+Effects are causal where offers were randomised; elsewhere they are as right as the expected orders.
 
 Cost: rounds x (decisions with an offer + customers) x classes; memory: decisions x classes.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln
+from scipy.special import betaln, logsumexp
 
 from patron.schema.errors import BadTrial
 from patron.schema.numbers import Numbers
 
 Codes = npt.NDArray[np.int64]
-ROUNDS, MIN_GAIN = 200, 1e-3
-"""Of expectation maximisation: at most so many, and until the logarithm of the likelihood gains less."""
+MAX_ROUNDS = 200
+"""Rounds of expectation maximisation, at most."""
+MIN_GAIN = 1e-3
+"""It stops when a round raises the log-likelihood by less."""
 PRIOR_DECISIONS = 20.0
-"""Decisions that every class is taken to have seen change nothing, of each offer."""
-PRIOR_SHARES = 2.0
-"""Messages, and orders, that every class is taken to have answered as all do."""
+"""Strength of the prior that an offer changes nothing in a class, as a number of decisions with it."""
+PRIOR_COUNT = 2.0
+"""Strength of the prior that a class opens and redeems as all customers do, as a number of messages or orders."""
 OPENED_CONCENTRATION = 12.0
-"""How alike the customers of a class open messages: as if each had shown so many before."""
-SMALLEST = 0.02
-"""No class redeems less, or more than 1 less this: a single order must not decide."""
-MIN_EXPECTED = 1e-3
-"""Orders that are expected of everybody at least."""
+"""Concentration of the opened shares within a class, as a number of messages: the larger, the more alike they are."""
+MIN_SHARE = 0.02
+"""Opened and redeemed shares of a class stay this far from 0 and 1, so that one message or order does not decide."""
+MIN_EXPECTED_ORDERS = 1e-3
+"""Orders that are expected in a window at least, so that every class can explain one."""
+FIRST_EXTRA_ORDERS = 0.05
+"""Extra orders of an offer that the first round assumes."""
+FIRST_SPREAD = 0.4
+"""By what share the classes of the first round differ from all customers, at both ends."""
+OF_DECISIONS = ("customer", "offer", "order_count", "expected_orders")
+OF_CUSTOMERS = ("sent_count", "opened_count", "offered_order_count", "redeemed_count")
 
 
 @dataclass(frozen=True, eq=False)
 class ResponseHistory:
-    """What followed offers and messages: one row per decision, and one number per customer."""
+    """What customers did after decisions about offers, and with messages and codes, as arrays."""
 
     customer: Codes
-    """Number of each decision's customer, from 0."""
+    """Number of the customer of each decision, from 0."""
     offer: Codes
-    """Number of the offer of each decision, or -1 for none."""
+    """Number of the offer of each decision, from 0; -1 for none."""
     order_count: Numbers
     """Orders in the window after each decision."""
     expected_orders: Numbers
-    """Orders that were expected in it without an offer."""
-    sent: Numbers
-    """Messages that each customer was sent."""
-    opened: Numbers
-    """How many of them were opened."""
-    offered_orders: Numbers
-    """Orders of each customer that could have used the code of an offer."""
-    redeemed: Numbers
-    """How many of them did."""
+    """Orders that were expected in that window without an offer."""
+    sent_count: Numbers
+    """Messages sent to each customer."""
+    opened_count: Numbers
+    """Messages that each customer opened, of those sent."""
+    offered_order_count: Numbers
+    """Orders that each customer placed while an offer was valid."""
+    redeemed_count: Numbers
+    """How many of these orders used the offer's code."""
 
-    def check(self) -> None:
-        """Raise BadTrial for columns of other lengths, missing or negative counts, and parts above their whole."""
-        for names in (
-            ("customer", "offer", "order_count", "expected_orders"),
-            ("sent", "opened", "offered_orders", "redeemed"),
-        ):
+    def validate(self) -> None:
+        """Raise BadTrial for arrays of different lengths, bad counts and numbers, and a part above its whole."""
+        for names in (OF_DECISIONS, OF_CUSTOMERS):
             lengths = {name: len(getattr(self, name)) for name in names}
             if len(set(lengths.values())) > 1:
-                raise BadTrial(f"columns have different lengths: {lengths}", where="history", todo="Pass whole rows.")
-        for name in ("order_count", "expected_orders", "sent", "opened", "offered_orders", "redeemed"):
-            values = np.asarray(getattr(self, name), dtype=np.float64)
+                written = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+                raise BadTrial(f"arrays have different lengths: {written}", where="history", todo="Pass whole rows.")
+        for name in (*OF_DECISIONS[2:], *OF_CUSTOMERS):
+            values = getattr(self, name)
             if not (np.isfinite(values) & (values >= 0)).all():
-                raise BadTrial("values are missing or below 0", where=name, todo="Pass counts.")
-        for part, whole in (("opened", "sent"), ("redeemed", "offered_orders")):
-            if (np.asarray(getattr(self, part)) > np.asarray(getattr(self, whole))).any():
-                raise BadTrial(f"more than {whole}", where=part, todo="Count both in the same time.")
-        if len(self.customer) and not 0 <= self.customer.min() <= self.customer.max() < len(self.sent):
-            raise BadTrial("not the number of a customer", where="customer", todo="Number them from 0.")
+                raise BadTrial("values are missing, infinite or below 0", where=name, todo="Pass counts.")
+        for part, whole in (("opened_count", "sent_count"), ("redeemed_count", "offered_order_count")):
+            if (getattr(self, part) > getattr(self, whole)).any():
+                raise BadTrial(f"is above {whole}", where=part, todo="Count both over the same period.")
+        if not np.isin(self.customer, np.arange(len(self.sent_count))).all():
+            raise BadTrial("not the number of a customer", where="customer", todo="Number customers from 0.")
+        if (self.offer < -1).any():
+            raise BadTrial("not the number of an offer", where="offer", todo="Number offers from 0; -1 is none.")
+        if not (self.offer >= 0).any():
+            raise BadTrial("no decision has an offer", where="offer", todo="Pass decisions with an offer.")
+
+
+@dataclass(frozen=True, eq=False)
+class ClassParameters:
+    """What customers of each class do; arrays by class, or classes x offers."""
+
+    class_share: Numbers
+    """Of all customers, 0 to 1."""
+    order_factor: Numbers
+    """Classes x offers: what an offer multiplies expected orders by."""
+    extra_orders: Numbers
+    """Classes x offers: orders in the window that an offer adds, whatever was expected."""
+    opened_share: Numbers
+    """Of the messages sent, 0 to 1."""
+    redeemed_share: Numbers
+    """Of the orders placed while an offer is valid, those that use its code, 0 to 1."""
+
+    @classmethod
+    def first(cls, decisions: "_OfferedDecisions", classes: int) -> Self:
+        """Where estimation starts: classes that open and redeem more or less than all customers."""
+        spread = np.linspace(1 + FIRST_SPREAD, 1 - FIRST_SPREAD, classes) if classes > 1 else np.ones(1)
+        shares = (decisions.opened_share, decisions.redeemed_share)
+        return cls(
+            np.full(classes, 1 / classes),
+            np.ones((classes, decisions.offer_count)),
+            np.outer(FIRST_EXTRA_ORDERS * spread, np.ones(decisions.offer_count)),
+            *(np.clip(spread * share, MIN_SHARE, 1 - MIN_SHARE) for share in shares),
+        )
+
+    def in_order(self) -> "ClassParameters":
+        """The same classes, those to which offers add most orders first."""
+        order = np.argsort(-self.extra_orders.sum(axis=1), kind="stable")
+        return ClassParameters(*(getattr(self, field.name)[order] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
 class FittedResponseClasses:
-    """Classes of customers, who adds most orders first; rows of `membership` are customers."""
+    """Classes of customers; the class to which offers add most orders is the first."""
 
     membership: Numbers
-    """Customers x classes: how likely each is to be in each; rows add up to 1."""
-    share: Numbers
-    """Of all customers, by class."""
-    factor: Numbers
-    """Classes x offers: what an offer multiplies expected orders by."""
-    added: Numbers
-    """Classes x offers: orders in the window that an offer adds, whatever is expected."""
-    opened: Numbers
-    """Share of messages opened, by class."""
-    redeemed: Numbers
-    """Share of orders with a valid offer that use its code, by class."""
+    """Customers x classes: probability that a customer is in a class; rows add up to 1."""
+    parameters: ClassParameters
 
     def added_orders(self, expected_orders: Any) -> Numbers:
-        """Customers x offers: orders that an offer adds to those expected in the window without one."""
+        """Customers x offers: orders in the window that an offer adds to those expected without one."""
         expected = np.asarray(expected_orders, dtype=np.float64)[:, None]
-        return expected * (self.membership @ (self.factor - 1)) + self.membership @ self.added
+        factor, extra = self.parameters.order_factor, self.parameters.extra_orders
+        return expected * (self.membership @ (factor - 1)) + self.membership @ extra
 
     def redeemed_orders(self, expected_orders: Any) -> Numbers:
         """Customers x offers: orders in the window after an offer that use its code."""
         expected = np.asarray(expected_orders, dtype=np.float64)[:, None]
-        by_class = self.membership * self.redeemed
-        return expected * (by_class @ self.factor) + by_class @ self.added
+        redeeming = self.membership * self.parameters.redeemed_share
+        return expected * (redeeming @ self.parameters.order_factor) + redeeming @ self.parameters.extra_orders
 
 
 @dataclass(frozen=True)
@@ -115,134 +150,109 @@ class ResponseClasses:
     """Latent classes of how customers answer offers."""
 
     classes: int = 2
-    """How many; more than two were no better on simulated shops, whose customers are of four kinds."""
+    """How many; more than two did no better on simulated shops, whose customers are of four kinds."""
 
     def fit(self, history: ResponseHistory) -> FittedResponseClasses:
-        """Find the classes. Raises BadTrial for a bad history, and for one without an offer."""
-        history.check()
-        if not (history.offer >= 0).any():
-            raise BadTrial("no decision has an offer", where="history", todo="Pass decisions with an offer.")
-        offered = _Offered.of(history)
-        found = self._beginning(offered)
-        membership, likelihood = found.membership(offered)
-        for _ in range(ROUNDS):
-            found, before = found.improved(offered, membership), likelihood
-            membership, likelihood = found.membership(offered)
+        """Estimate the classes, and each customer's membership. Raises BadTrial."""
+        if self.classes < 1:
+            raise BadTrial(f"classes is {self.classes}", where="ResponseClasses", todo="Use 1 or more.")
+        history.validate()
+        decisions = _OfferedDecisions.from_history(history)
+        parameters = ClassParameters.first(decisions, self.classes)
+        membership, likelihood = _expectation(decisions, parameters)
+        for _ in range(MAX_ROUNDS):
+            before = likelihood
+            parameters = _maximisation(decisions, parameters, membership)
+            membership, likelihood = _expectation(decisions, parameters)
             if likelihood - before < MIN_GAIN:
                 break
-        order = np.argsort(-found.added.sum(axis=1), kind="stable")
-        return FittedResponseClasses(
-            membership[:, order], *(getattr(found, name)[order] for name in _Classes.__dataclass_fields__)
-        )
-
-    def _beginning(self, offered: "_Offered") -> "_Classes":
-        """Classes that differ by what they open and redeem, the first most."""
-        spread = np.linspace(1.4, 0.6, self.classes) if self.classes > 1 else np.ones(1)
-        shape = (self.classes, offered.offers)
-        shares = [
-            np.clip(spread * mean, SMALLEST, 1 - SMALLEST) for mean in (offered.opened_mean, offered.redeemed_mean)
-        ]
-        return _Classes(
-            np.full(self.classes, 1 / self.classes),
-            np.ones(shape),
-            np.tile(0.05 * spread[:, None], offered.offers),
-            *shares,
-        )
+        parameters = parameters.in_order()
+        return FittedResponseClasses(_expectation(decisions, parameters)[0], parameters)
 
 
 @dataclass(frozen=True, eq=False)
-class _Offered:
-    """Decisions with an offer, and the counts of customers."""
+class _OfferedDecisions:
+    """Decisions with an offer, and the history of their customers; the others say nothing of classes."""
 
     history: ResponseHistory
     customer: Codes
     offer: Codes
-    orders: Numbers
-    expected: Numbers
+    order_count: Numbers
+    expected_orders: Numbers
 
     @classmethod
-    def of(cls, history: ResponseHistory) -> "_Offered":
-        """Decisions without an offer say what is expected, and nothing of classes."""
+    def from_history(cls, history: ResponseHistory) -> "_OfferedDecisions":
+        """Leave out decisions without an offer."""
         rows = np.flatnonzero(history.offer >= 0)
-        expected = np.maximum(history.expected_orders[rows], MIN_EXPECTED)
+        expected = np.maximum(history.expected_orders[rows], MIN_EXPECTED_ORDERS)
         return cls(history, history.customer[rows], history.offer[rows], history.order_count[rows], expected)
 
     @property
-    def offers(self) -> int:
+    def offer_count(self) -> int:
+        """Offers that were made or have a lower number."""
         return int(self.offer.max()) + 1
 
     @property
-    def opened_mean(self) -> float:
-        return (self.history.opened.sum() + 1) / (self.history.sent.sum() + 2)
+    def opened_share(self) -> float:
+        """Of all messages, 0 to 1; a half where none was sent."""
+        return (self.history.opened_count.sum() + 1) / (self.history.sent_count.sum() + 2)
 
     @property
-    def redeemed_mean(self) -> float:
-        return (self.history.redeemed.sum() + 1) / (self.history.offered_orders.sum() + 2)
+    def redeemed_share(self) -> float:
+        """Of all orders placed while an offer was valid, 0 to 1; a half where there are none."""
+        return (self.history.redeemed_count.sum() + 1) / (self.history.offered_order_count.sum() + 2)
 
-    def sums(self, values: Numbers) -> Numbers:
-        """Of each offer: classes x offers."""
-        sums = [np.bincount(self.offer, row, minlength=self.offers) for row in values]
+    def sums_by_offer(self, values: Numbers) -> Numbers:
+        """Classes x offers: sums of classes x decisions."""
+        sums = [np.bincount(self.offer, row, minlength=self.offer_count) for row in values]
         return np.stack(sums).astype(np.float64)
 
+    def mean_orders(self, parameters: ClassParameters) -> Numbers:
+        """Classes x decisions: expected number of orders in the window after the offer."""
+        factor, extra = parameters.order_factor[:, self.offer], parameters.extra_orders[:, self.offer]
+        return self.expected_orders * factor + extra
 
-@dataclass(frozen=True, eq=False)
-class _Classes:
-    """Parameters of the classes."""
 
-    share: Numbers
-    factor: Numbers
-    added: Numbers
-    opened: Numbers
-    redeemed: Numbers
+def _expectation(decisions: _OfferedDecisions, parameters: ClassParameters) -> tuple[Numbers, float]:
+    """Membership, customers x classes, and the log-likelihood less what does not depend on parameters."""
+    history, means = decisions.history, decisions.mean_orders(parameters)
+    of_decisions = decisions.order_count * np.log(means) - means
+    opened, redeemed = parameters.opened_share[:, None], parameters.redeemed_share[:, None]
+    alpha, beta = OPENED_CONCENTRATION * opened, OPENED_CONCENTRATION * (1 - opened)
+    joint = (
+        np.log(parameters.class_share)[:, None]
+        + np.stack([np.bincount(decisions.customer, row, minlength=len(history.sent_count)) for row in of_decisions])
+        + betaln(history.opened_count + alpha, history.sent_count - history.opened_count + beta)
+        - betaln(alpha, beta)
+        + history.redeemed_count * np.log(redeemed)
+        + (history.offered_order_count - history.redeemed_count) * np.log1p(-redeemed)
+    )
+    of_customers = logsumexp(joint, axis=0)
+    return np.exp(joint - of_customers).T, float(of_customers.sum())
 
-    def mean_orders(self, offered: _Offered) -> Numbers:
-        """Classes x decisions with an offer: orders expected in the window."""
-        return offered.expected * self.factor[:, offered.offer] + self.added[:, offered.offer]
 
-    def membership(self, offered: _Offered) -> tuple[Numbers, float]:
-        """Customers x classes: how likely each is to be in each; and the logarithm of the likelihood."""
-        logarithms = self.logarithms(offered)
-        most = logarithms.max(axis=0)
-        odds = np.exp(logarithms - most)
-        sums = odds.sum(axis=0)
-        return (odds / sums).T, float((most + np.log(sums)).sum())
-
-    def logarithms(self, offered: _Offered) -> Numbers:
-        """Classes x customers: logarithm of the probability of a class and of what its customer did."""
-        history = offered.history
-        mean = self.mean_orders(offered)
-        of_orders = offered.orders * np.log(mean) - mean
-        opens, shuts = OPENED_CONCENTRATION * self.opened[:, None], OPENED_CONCENTRATION * (1 - self.opened[:, None])
-        return (
-            np.log(self.share)[:, None]
-            + np.stack([np.bincount(offered.customer, one, minlength=len(history.sent)) for one in of_orders])
-            + betaln(history.opened + opens, history.sent - history.opened + shuts)
-            - betaln(opens, shuts)
-            + history.redeemed * np.log(self.redeemed[:, None])
-            + (history.offered_orders - history.redeemed) * np.log1p(-self.redeemed[:, None])
+def _maximisation(decisions: _OfferedDecisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
+    """Parameters that are likelier: orders after an offer are split into those expected anyway and extra ones."""
+    history, weight = decisions.history, membership[decisions.customer].T
+    expected_share = (
+        decisions.expected_orders * parameters.order_factor[:, decisions.offer] / decisions.mean_orders(parameters)
+    )
+    anyway = expected_share * decisions.order_count
+    prior_orders = PRIOR_DECISIONS * decisions.expected_orders.mean()
+    opened, redeemed = (
+        (membership.T @ part + PRIOR_COUNT * share) / (membership.T @ whole + PRIOR_COUNT)
+        for part, whole, share in (
+            (history.opened_count, history.sent_count, decisions.opened_share),
+            (history.redeemed_count, history.offered_order_count, decisions.redeemed_share),
         )
-
-    def improved(self, offered: _Offered, membership: Numbers) -> "_Classes":
-        """More likely parameters: orders after an offer are shared among what was expected and what it added."""
-        history = offered.history
-        weight = membership[offered.customer].T
-        expected = offered.expected * self.factor[:, offered.offer] / self.mean_orders(offered) * offered.orders
-        of_weight = offered.sums(weight)
-        usual = PRIOR_DECISIONS * offered.expected.mean()
-        factor = (offered.sums(weight * expected) + usual) / (offered.sums(weight * offered.expected) + usual)
-        added = offered.sums(weight * (offered.orders - expected)) / (of_weight + PRIOR_DECISIONS)
-        opened, redeemed = (
-            (membership.T @ part + PRIOR_SHARES * mean) / (membership.T @ whole + PRIOR_SHARES)
-            for part, whole, mean in (
-                (history.opened, history.sent, offered.opened_mean),
-                (history.redeemed, history.offered_orders, offered.redeemed_mean),
-            )
-        )
-        size = membership.sum(axis=0)
-        return _Classes(
-            (size + 1) / (size.sum() + len(size)),
-            factor,
-            added,
-            np.clip(opened, SMALLEST, 1 - SMALLEST),
-            np.clip(redeemed, SMALLEST, 1 - SMALLEST),
-        )
+    )
+    size = membership.sum(axis=0)
+    return ClassParameters(
+        (size + 1) / (size.sum() + len(size)),
+        (decisions.sums_by_offer(weight * anyway) + prior_orders)
+        / (decisions.sums_by_offer(weight * decisions.expected_orders) + prior_orders),
+        extra_orders=decisions.sums_by_offer(weight * (decisions.order_count - anyway))
+        / (decisions.sums_by_offer(weight) + PRIOR_DECISIONS),
+        opened_share=np.clip(opened, MIN_SHARE, 1 - MIN_SHARE),
+        redeemed_share=np.clip(redeemed, MIN_SHARE, 1 - MIN_SHARE),
+    )

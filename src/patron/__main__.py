@@ -33,7 +33,7 @@ class WithoutUnused(MetaPathFinder):
 
     def find_spec(self, fullname: str, *_: object) -> None:
         """Leave every other module to the finders after this one. Raises ModuleNotFoundError."""
-        if fullname == "pandas":
+        if fullname == "pandas" and "torch" not in sys.modules:  # why: torch asks for many packages, and takes no error
             raise ModuleNotFoundError("no command of Patron uses pandas", name=fullname)
         if fullname == LOOKS_FOR_PACKAGES:
             self._loads_lightgbm = get_ident()

@@ -1,6 +1,8 @@
 """`patron recommend compare` as a person or a program meets it."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.csv as pc_csv
@@ -70,6 +72,26 @@ def test_recommenders_that_need_an_extra_are_compared_by_name(patron, csv):
     ran = patron("recommend", "compare", csv, *COLUMNS, "--learner", "self_attention")
     assert "no recommender is called" not in ran.err
     assert "self_attention" in ran.out if ran.code == 0 else "deep" in ran.err
+
+
+@pytest.mark.extra
+def test_a_network_is_fitted_in_a_process_of_the_command(import_extra, csv):
+    import_extra("torch", "deep")
+    command = [
+        sys.executable,
+        "-m",
+        "patron",
+        "recommend",
+        "compare",
+        csv,
+        *COLUMNS,
+        "--learner",
+        "two_towers",
+        "--json",
+    ]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stderr
+    assert "two_towers" in {row["learner"] for row in json.loads(ran.stdout)["rows"]}
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,13 @@ from patron.allocation import allocate, shrink_effects
 from patron.commands.data.simulated_loop import OFFERS
 from patron.decide.expected_value import (
     ASSUMED_ERROR_SHARE,
+    Evidence,
     MeasuredEffect,
     expected_values,
     order_cents,
     spend_per_day,
 )
-from patron.decide.selection import NONE, Evidence, select_offers
+from patron.decide.selection import NONE, select_offers
 from patron.decide.strata import strata
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import effect_rows
@@ -373,7 +374,7 @@ def play(seed: int) -> dict[str, object]:
     true = np.column_stack([known[f"uplift_{name}_cents"].to_numpy() for name in IDS])[at]
     contact = np.array([offer.contact_cents for offer in SETTINGS.offers])
     effects, stratum = measured_in_strata(months), strata(rows, spend_per_day(rows))
-    expected = expected_values(rows, stratum, POLICY.offers, effects=effects, margin_share=SETTINGS.margin_share)
+    expected = expected_values(rows, stratum, POLICY.offers, Evidence(effects, SETTINGS.margin_share))
     evidence = Evidence(effects, margin_share=SETTINGS.margin_share)
     choice = select_offers(
         rows,

@@ -1,9 +1,10 @@
 """Does a year of monthly runs earn more than no offers, than random offers for the same money, and than other code?
 
-Worlds of a seed differ only by what is offered: ours (the real run, from history to outbox), nothing, and random
-offers for as much money as ours spent in the same month. Ids follow from the seed, so that rows reproduce. `--source`
-runs ours with another checkout of the product; the simulator and the count of money are always those of this one.
-The policy never reads the truth; the true effect of what was offered stands next to what the last run measured.
+Worlds of a seed differ only by what is offered: ours (the real run, from history to outbox), nothing, random offers for
+as much money as ours spent in the same month, and what truly earns most within the budget of each month, for anybody.
+Ids follow from the seed, so that rows reproduce. `--source` runs ours with another checkout of the product; the
+simulator and the count of money are always those of this one. The policy never reads the truth; the true effect of what
+was offered stands next to what the last run measured.
 
     python benchmarks/loop/year_of_runs.py --results year.jsonl                    # seeds that are not there yet
     python benchmarks/loop/year_of_runs.py --results base.jsonl --source ../base --seeds 0-9
@@ -32,6 +33,7 @@ from year_of_worlds import (
     HISTORY_DAYS,
     MONTH_DAYS,
     MONTHS,
+    best_for_the_money,
     opened_world,
     random_for_the_money,
     with_offers,
@@ -56,6 +58,7 @@ COLUMNS = (
     "ours - none",
     "ours - random",
     "ours - other",
+    "of the best",
     "offers",
     "spent",
     "most of a month's budget",
@@ -123,13 +126,17 @@ def play(seed: int, study: Study) -> Row:
     ours, months, uplifts = with_offers(opened_world(settings, seed)[0], offers)
     nothing = without_offers(opened_world(settings, seed)[0])
     random = random_for_the_money(*opened_world(settings, seed), months, seed)
+    best = best_for_the_money(opened_world(settings, seed)[0], study.budget_cents)
     return {
         "seed": seed,
         "shop": study.shop,
         "customers": study.customers,
         "budget_cents": study.budget_cents,
-        **{f"{name}_cents": one.profit_cents for name, one in (("ours", ours), ("none", nothing), ("random", random))},
-        **{f"{name}_offers": one.offered for name, one in (("ours", ours), ("random", random))},
+        **{
+            f"{name}_cents": one.profit_cents
+            for name, one in (("ours", ours), ("none", nothing), ("random", random), ("best", best))
+        },
+        **{f"{name}_offers": one.offered for name, one in (("ours", ours), ("random", random), ("best", best))},
         "spent_cents": ours.spent_cents,
         "random_spent_cents": random.spent_cents,
         "expected_spend_cents": expected_spend(decisions),
@@ -203,12 +210,13 @@ def print_table(results: dict[int, Row], other: dict[int, Row]) -> None:
     for seed, row in sorted(results.items()):
         gains = [row["ours_cents"] - row[f"{name}_cents"] for name in ("none", "random")]
         of_other = f"{(row['ours_cents'] - other[seed]['ours_cents']) / 100:+,.0f}" if seed in other else ""
+        of_best = f"{gains[0] / (row['best_cents'] - row['none_cents']):.0%}" if "best_cents" in row else ""
         effect = any_effect(row)
         measured = "none" if effect is None else "{:+.0f} [{:+.0f}, {:+.0f}]".format(*effect)
         share = max(row["expected_spend_cents"]) / row["budget_cents"]
         print(
             f"| {seed} | {row['none_cents'] / 100:,.0f} | {gains[0] / 100:+,.0f} | {gains[1] / 100:+,.0f} | {of_other}"
-            f" | {row['ours_offers']:,} | {sum(row['spent_cents']) / 100:,.0f} | {share:.0%} | {measured}"
+            f" | {of_best} | {row['ours_offers']:,} | {sum(row['spent_cents']) / 100:,.0f} | {share:.0%} | {measured}"
             f" | {row['true_uplift_of_first_cents']:+.0f} | {row['true_uplift_cents']:+.0f} |"
         )
     rows = list(results.values())
@@ -216,6 +224,16 @@ def print_table(results: dict[int, Row], other: dict[int, Row]) -> None:
         ours = np.array([row["ours_cents"] for row in rows])
         for name in ("none", "random"):
             print(comparison(name, ours - np.array([row[f"{name}_cents"] for row in rows])))
+    with_best = [row for row in rows if "best_cents" in row]
+    if with_best:
+        gained, possible = (
+            np.array([row[f"{name}_cents"] - row["none_cents"] for row in with_best]) for name in ("ours", "best")
+        )
+        print(
+            f"the truth, within each month's budget, earns {possible.mean() / 100:+,.0f} dollars more than none;",
+            end=" ",
+        )
+        print(f"ours earns {gained.sum() / possible.sum():.1%} of it")
     pairs = [(results[seed], other[seed]) for seed in sorted(results.keys() & other.keys())]
     if len(pairs) > 1:
         print(comparison("other code", np.array([one["ours_cents"] - two["ours_cents"] for one, two in pairs])))

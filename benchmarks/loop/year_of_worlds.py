@@ -87,8 +87,44 @@ def true_uplifts(world: ShopSimulator, offers: pa.Table) -> np.ndarray:
     """True uplift of each offer if made now, before the cost of contact, cents."""
     known, ids = ground_truth.truth(world, window_days=WINDOW_DAYS), [offer.offer_id for offer in world.settings.offers]
     at = pc.index_in(offers["user_id"], known["user_id"].combine_chunks()).to_numpy()
-    uplift = np.column_stack([known[f"uplift_{name}_cents"].to_numpy() for name in ids])
-    return uplift[at, pc.index_in(offers["offer_id"], pa.array(ids)).to_numpy()]
+    return uplift_of_customers(known, ids)[at, pc.index_in(offers["offer_id"], pa.array(ids)).to_numpy()]
+
+
+def uplift_of_customers(known: pa.Table, offers: Sequence[str]) -> np.ndarray:
+    """True uplift of each customer and offer, cents."""
+    return np.column_stack([known[f"uplift_{name}_cents"].to_numpy() for name in offers])
+
+
+def best_for_the_money(world: ShopSimulator, budget_cents: float) -> Year:
+    """A year in which everybody gets the offer that truly gains most, if any does, the best first, within a budget.
+
+    It knows the truth of each month, and not what the offers of this month cost the next ones.
+    """
+    played = []
+    for _ in range(MONTHS):
+        world, of_month = for_money(world, best_offers(world), budget_cents)
+        played.append(of_month)
+    return year(played, world)
+
+
+def best_offers(world: ShopSimulator) -> pa.Table:
+    """The offer that truly gains most of each customer to whom one gains more than its contact, the best first."""
+    offers, known = world.settings.offers, ground_truth.truth(world)
+    ids, contact = [offer.offer_id for offer in offers], np.array([offer.contact_cents for offer in offers])
+    net = uplift_of_customers(known, ids) - contact
+    off = np.array([offer.discount_share or world.settings.free_shipping_worth_share for offer in offers])
+    paid = known["expected_net_paid_cents"].to_numpy() * world.settings.offer_days / 90
+    earned = net / (contact + np.outer(paid, off))
+    best = earned.argmax(axis=1)
+    order = np.argsort(-earned.max(axis=1), kind="stable")
+    order = order[net.max(axis=1)[order] > 0]
+    columns = {
+        "user_id": known["user_id"].take(order),
+        "offer_id": np.array(ids)[best[order]].tolist(),
+        "decision_id": [f"best-{world.day}-{at}" for at in range(len(order))],
+        "exposed_at": [world.now] * len(order),
+    }
+    return pa.table(columns, schema=OFFERS)
 
 
 def random_for_the_money(world: ShopSimulator, history: pa.Table, months: Sequence[Month], seed: int) -> Year:

@@ -26,6 +26,7 @@ from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
+from patron.measure.offer_responses import measure_offer_responses
 from patron.measure.task_effects import measure_tasks
 from patron.predict.backtest import cutoffs_for
 from patron.predict.pinned_models import require_usable
@@ -137,8 +138,12 @@ STEPS = (
     Step("later refunds", understand, (build_later_refunds,)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
     Step("features", understand, (build_features, build_run_prospects)),
-    Step("measure", measure, (measure_effects, measure_lists, measure_tasks, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
+    Step(
+        "measure",
+        measure,
+        (measure_effects, measure_offer_responses, measure_lists, measure_tasks, check_forecasts, measure_drift),
+    ),
     Step("segments", understand, (build_segments, build_stage_transitions, build_segment_members)),
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.decide.eligibility import EXCLUSIONS, OFFER_RULES, Supply
-from patron.decide.expected_value import spend_per_day
-from patron.decide.selection import Evidence, select_offers
+from patron.decide.expected_value import Evidence, spend_per_day
+from patron.decide.selection import select_offers
 
 SMALL = settings(max_examples=30, deadline=None)
 TEN = {"id": "ten", "discount_share": 0.1, "contact_cost_cents": 5, "assumed_purchase_uplift": 0.2}

@@ -3,9 +3,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.expected_value import MeasuredEffect, spend_per_day
+from patron.decide.expected_value import Evidence, MeasuredEffect, spend_per_day
 from patron.decide.fair_prices import price_groups
-from patron.decide.selection import Evidence, select_offers
+from patron.decide.selection import select_offers
 from patron.decide.strata import strata
 
 SPEND = ("value_cents_90_days", "paid_cents", "gross_cents", "discount_cents")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from patron.decide.eligibility import EXCLUSIONS
+from patron.decide.expected_value import Evidence
 from patron.decide.fair_churn import PastChurn, judge_churn
 from patron.decide.fair_offers import price_rows
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
-from patron.decide.selection import Evidence, could_have_offer, select_offers, withhold_offers
+from patron.decide.selection import could_have_offer, select_offers, withhold_offers
 from patron.schema.models.group_metrics import TRUE_POSITIVE_RATE
 from patron.schema.tables import LEFT_OUT
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
+from patron.decide.expected_value import Evidence, MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.offer_costs import offer_costs
 from patron.storage.offers.offer_policy import Offer
 from patron.storage.offers.offer_rules import OfferRules
@@ -60,7 +60,7 @@ def test_an_offers_own_margin_counts_instead_of_the_shops(candidates):
         Offer(id=name, kind="reminder", assumed_purchase_uplift=0.1, margin_share=share)
         for name, share in (("a", None), ("b", 0.9))
     ]
-    effect = expected_values(rows, stratum, offers, effects={}, margin_share=0.3).effect
+    effect = expected_values(rows, stratum, offers, Evidence({}, 0.3)).effect
     assert effect[:, 0] == pytest.approx(0.1 * 0.3 * order_cents(rows))
     assert effect[:, 1] == pytest.approx(3 * effect[:, 0])
 
@@ -71,7 +71,7 @@ def test_points_and_coupons_earn_what_was_measured(candidates):
     coupon = Offer(id="c", kind="coupon", amount_off=2, assumed_purchase_uplift=0.1)
     points = Offer(id="p", kind="points", points_share=0.1, assumed_purchase_uplift=0.1)
     effects = {("c", "all"): sure, ("p", "all"): sure}
-    found = expected_values(rows, stratum, [coupon, points], effects=effects, margin_share=0.4)
+    found = expected_values(rows, stratum, [coupon, points], Evidence(effects, 0.4))
     assert found.net[:, 0] == pytest.approx(200.0), "the margin already lacks what the coupon took off"
     spend = 30 * spend_per_day(rows)
     assert found.net[:, 1] == pytest.approx(200.0 - 0.1 * spend - 0.1 * 200 / 0.4), "points come later"
@@ -86,9 +86,7 @@ def test_rules_for_reasons_change_what_is_assumed_and_give_way_to_what_was_measu
 
     def effect(rules, error=None):
         effects = {("call", "all"): MeasuredEffect(50.0, error)} if error else {}
-        return expected_values(rows, np.full(40, "all"), [call], effects=effects, margin_share=0.4, rules=rules).effect[
-            :, 0
-        ]
+        return expected_values(rows, np.full(40, "all"), [call], Evidence(effects, 0.4, rules=rules)).effect[:, 0]
 
     plain = effect(OfferRules())
     assert effect(rules)[::2] == pytest.approx(2 * plain[::2])

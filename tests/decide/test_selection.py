@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.decide.eligibility import REASONS
-from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
+from patron.decide.expected_value import Evidence, MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.decide.selection import Evidence, select_offers
+from patron.decide.selection import select_offers
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
 
@@ -188,7 +188,7 @@ def test_the_holdout_has_its_share_and_another_experiment_draws_anew():
 
 def net_of_first_offer(rows, policy, effects):
     stratum = strata(rows, spend_per_day(rows))
-    return expected_values(rows, stratum, policy().offers, effects=effects, margin_share=0.45).net[:, 0]
+    return expected_values(rows, stratum, policy().offers, Evidence(effects, 0.45)).net[:, 0]
 
 
 def test_a_first_noisy_measurement_corrects_the_assumption_and_a_sure_one_replaces_it(candidates, policy):
@@ -215,8 +215,8 @@ def test_orders_that_an_offer_was_measured_to_add_are_charged_what_they_cost(can
     stratum = strata(rows, spend_per_day(rows))
     offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
     found = {("ship", "all"): MeasuredEffect(450.0, 1e-9)}
-    expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
-    nothing = expected_values(rows, stratum, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
+    expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, Evidence(found, 0.45))
+    nothing = expected_values(rows, stratum, policy(offers=[offer]).offers, Evidence({}, 0.45))
     added = 450.0 / (0.45 * order_cents(rows))
     assert expectation.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)
 
@@ -228,7 +228,7 @@ def test_a_gain_counted_for_a_week_is_not_charged_the_orders_of_a_month(candidat
 
     def net(share):
         found = {("ship", "all"): MeasuredEffect(0.0, 1e-9, share)}
-        expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+        expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, Evidence(found, 0.45))
         return expectation.net[:, 0]
 
     assert net(0.25) == pytest.approx(0.25 * net(1.0))

@@ -15,12 +15,15 @@ from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
+from patron.measure.offer_responses import measure_offer_responses
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 
 CUSTOMERS = 500
+ANSWERING = {f"c{n:04}" for n in range(0, CUSTOMERS, 3)}
+"""Customers who open most messages, and who answer offers where offers are answered."""
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 RUNS = [Run.at(FIRST + timedelta(days=30 * n)) for n in range(4)]
 POLICY = """
@@ -65,8 +68,16 @@ def understood(shop, run):
     listed = [{"rank": r, "product_id": f"p{r}", "score": 1.0 / r, "reason": "popular_now"} for r in range(1, 13)]
     put(shop, "products", [{"product_id": one["product_id"], "known_at": FIRST} for one in listed])
     put(shop, "affinities", [{**row, **one, "model_version": "m"} for row in marked[:50] for one in listed], run)
-    kind = {"feature_version": "v", "days_since_last_order": 0.0}
-    rows = [{**row, **kind, "days_since_last_order": float(rng.gamma(2.0, 20.0))} for row in marked]
+    kind = {"feature_version": "v", "message_sent_count_lifetime": 10}
+    rows = [
+        {
+            **row,
+            **kind,
+            "days_since_last_order": float(rng.gamma(2.0, 20.0)),
+            "message_opened_count_lifetime": 6 if row["customer_id"] in ANSWERING else 1,
+        }
+        for row in marked
+    ]
     shop.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
 
 
@@ -107,7 +118,7 @@ def shop(tmp_path, monkeypatch, request):
 def run_once(shop, run):
     understood(shop, run)
     view = stage_view(shop, measure, run=run)
-    for measure_table in (measure_effects, check_forecasts, measure_drift):
+    for measure_table in (measure_effects, measure_offer_responses, check_forecasts, measure_drift):
         measure_table(view)
     view = stage_view(shop, decide, run=run)
     decided = decide_offers(view)
@@ -137,7 +148,9 @@ def test_runs_decide_hand_over_and_measure(shop):
     assert {row["is_placebo"] for row in effects} == {not shop.policy.channel.is_delivered}
     checks = read(shop, "forecast_checks", RUNS[-1])
     assert {row["question"] for row in checks} == {"value", "churn", "purchase"}
-    assert [row["feature"] for row in read(shop, "drift", RUNS[-1])] == ["days_since_last_order"]
+    assert "days_since_last_order" in {row["feature"] for row in read(shop, "drift", RUNS[-1])}
+    is_sent = shop.policy.channel.is_delivered
+    assert bool(read(shop, "offer_responders", RUNS[-1])) == is_sent, "a placebo teaches nothing"
     assert len(read(shop, "recommendations", RUNS[-1])) == 50 * 10
 
 
@@ -191,3 +204,51 @@ def test_the_propensities_of_a_decision_sum_to_one_and_hold_that_of_its_action(s
     assert {row["decision_id"] for row in drawn} == chances.keys()
     assert all(chances[row["decision_id"]][row["action"]] == row["propensity"] for row in drawn)
     assert all(sum(of_one.values()) == pytest.approx(1.0) for of_one in chances.values())
+
+
+def order_after_offers(shop, decided):
+    """One order more, with the code, in the window of each customer who answers the offer."""
+    lines = shop.lake.read(BY_NAME["order_lines"]).to_pylist()
+    base = {**lines[0], "has_coupon": True, "coupon": "TEN", "gross_cents": 3_000, "discount_cents": 300}
+    for row in decided.to_pylist():
+        if row["action"] == "TEN" and row["customer_id"] in ANSWERING:
+            at = row["as_of"] + timedelta(days=3)
+            key = f"more-{row['decision_id']}"
+            when = {"ordered_at": at, "occurred_at": at, "known_at": at, "customer_id": row["customer_id"]}
+            lines.append({**base, **when, "line_id": key, "order_id": key, "paid_cents": 2_700})
+    put(shop, "order_lines", lines)
+
+
+@pytest.mark.parametrize("shop", [True], indirect=True)
+def test_a_run_learns_who_answers_offers_and_expects_more_of_them(shop):
+    for run in RUNS[:3]:
+        order_after_offers(shop, run_once(shop, run)[0])
+    run_once(shop, RUNS[3])
+    first, second = read(shop, "offer_response_classes", RUNS[3])
+    assert first["offer"] == second["offer"] == "TEN"
+    expected = np.mean([row["expected_orders"] for row in read(shop, "offer_responders", RUNS[3])])
+    added = [(one["order_factor"] - one["usual_factor"]) * expected + one["extra_orders"] for one in (first, second)]
+    assert added[0] == pytest.approx(1.0, abs=0.3)
+    assert added[1] == pytest.approx(0.0, abs=0.3)
+    assert first["opened_share"] == pytest.approx(0.6, abs=0.05)
+    probability = {r["customer_id"]: r["answering_probability"] for r in read(shop, "offer_responders", RUNS[3])}
+    assert min(probability[customer] for customer in ANSWERING) > 0.9
+    assert max(probability[customer] for customer in probability.keys() - ANSWERING) < 0.1
+    gained = {True: [], False: []}
+    for row in read(shop, "alternatives", RUNS[3]):
+        gained[row["customer_id"] in ANSWERING].append(row["effect_cents"])
+    assert np.mean(gained[True]) > 1.5 * np.mean(gained[False])
+
+
+@pytest.mark.parametrize("shop", [True], indirect=True)
+def test_who_refuses_personal_offers_is_in_no_class(shop):
+    for run in RUNS[:2]:
+        run_once(shop, run)
+    refusal = {"purpose": "personalisation", "is_granted": False, "is_latest": True, "decided_at": FIRST}
+    names = BY_NAME["consents"].schema().names
+    refusal |= {"customer_id": "c0001", "known_at": FIRST, "occurred_at": FIRST, "basis": "consent"}
+    put(shop, "consents", [{name: value for name, value in refusal.items() if name in names}])
+    run_once(shop, RUNS[2])
+    classed = {row["customer_id"] for row in read(shop, "offer_responders", RUNS[2])}
+    assert len(classed) == CUSTOMERS - 1
+    assert "c0001" not in classed

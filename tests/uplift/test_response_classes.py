@@ -81,6 +81,19 @@ def test_offers_that_do_nothing_are_found_to_do_nothing():
     assert np.abs(ResponseClasses().fit(made).added_orders(rate).mean(axis=0)).max() < 0.015
 
 
+def test_who_has_left_is_not_taken_for_put_off_by_offers():
+    made, _, rate = history()
+    left = np.arange(CUSTOMERS) % 2 == 0
+    counts = {"order_count": np.where(left[made.customer], 0.0, made.order_count)}
+    counts |= {"opened_count": np.where(left, 0.0, made.opened_count)}
+    counts |= {name: np.where(left, 0.0, getattr(made, name)) for name in ("offered_order_count", "redeemed_count")}
+    found = ResponseClasses().fit(replace(made, **counts))
+    effect = found.added_orders(rate)
+    assert np.abs(effect[left].mean(axis=0)).max() < 0.02
+    assert found.parameters.usual_factor[0] > 0.9
+    assert found.parameters.usual_factor[1] < 0.6
+
+
 def test_the_order_of_decisions_makes_no_difference():
     made, _, rate = history()
     order = np.random.default_rng(1).permutation(len(made.customer))

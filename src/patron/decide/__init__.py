@@ -13,6 +13,8 @@ READS = (
     "list_sources",
     "product_responses",
     "effects",
+    "offer_response_classes",
+    "offer_responders",
     "exposures",
     "features",
     "consents",

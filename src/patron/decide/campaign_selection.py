@@ -19,10 +19,10 @@ from patron.decide.eligibility import (
     forbidden_offers,
     refuses_personal_offers,
 )
-from patron.decide.expected_value import ExpectedValue, expected_values, order_cents, spend_per_day
+from patron.decide.expected_value import Evidence, ExpectedValue, expected_values, order_cents, spend_per_day
 from patron.decide.fair_prices import fair_prices, price_groups
 from patron.decide.ordinary_offer import impersonal
-from patron.decide.selection import ROUNDING, Evidence
+from patron.decide.selection import ROUNDING
 from patron.decide.strata import strata
 from patron.schema.numbers import Numbers
 from patron.storage.offers.offer_policy import Offer
@@ -154,8 +154,7 @@ def values_of_offers(
 ) -> tuple[npt.NDArray[np.str_], ExpectedValue]:
     """Stratum of each customer (who refuses personal offers is in "all"), and what each offer is expected to bring."""
     stratum = np.where(refuses_personal_offers(rows), "all", strata(rows, spend_per_day(rows)))
-    share, rules = evidence.margin_share, evidence.rules
-    return stratum, expected_values(rows, stratum, offers, effects=evidence.effects, margin_share=share, rules=rules)
+    return stratum, expected_values(rows, stratum, offers, evidence)
 
 
 def _worth(terms: CampaignTerms, expected: ExpectedValue, added: Numbers, rows: pa.Table) -> Numbers:

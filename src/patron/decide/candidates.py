@@ -13,6 +13,7 @@ FACTS_OF_CANDIDATE = f"""s.value_cents_90_days, s.purchase, s.churn_probability,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
   {", ".join(f"l.{name}" for name in REASON_COLUMNS)},
+  r.answering_probability, r.expected_orders,
   t.is_granted as is_consent_granted, t.basis as consent_basis,
   coalesce(not p.is_granted, false) as is_personal_refused"""
 JOINED_FACTS = """left join forecast s on s.customer_id = g.customer_id
@@ -20,7 +21,8 @@ left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join consent t on t.customer_id = g.customer_id
 left join personal p on p.customer_id = g.customer_id
-left join leaving l on l.customer_id = g.customer_id"""
+left join leaving l on l.customer_id = g.customer_id
+left join this_offer_responders r on r.customer_id = g.customer_id"""
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: bool = False) -> str:

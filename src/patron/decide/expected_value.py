@@ -1,7 +1,7 @@
 """What each offer is expected to gain and to cost with each customer, in cents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from patron.decide.candidates import DAYS_OF_HISTORY, REASON_COLUMNS
 from patron.decide.offer_costs import offer_costs
+from patron.decide.offer_responses import ClassResponses, OfferResponses
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.offers.offer_policy import Offer
@@ -23,7 +24,6 @@ OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
 ALL = "all"
 ASSUMED, MEASURED = "assumed", "measured"
-NO_RULES = OfferRules()
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,19 @@ class MeasuredEffect:
 
 Effects = Mapping[tuple[str, str], MeasuredEffect]
 """By offer and stratum; the stratum 'all' stands in for strata that were never measured."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What earlier runs have shown."""
+
+    effects: Effects
+    margin_share: float
+    """Margin before discounts as a share of the price, 0 to 1."""
+    responses: OfferResponses = field(default_factory=dict)
+    """How latent classes of customers answer offers."""
+    rules: OfferRules = field(default_factory=OfferRules)
+    """What experts assume about offers and reasons for leaving."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +94,7 @@ def order_cents(rows: pa.Table) -> Numbers:
 
 
 def expected_values(
-    rows: pa.Table,
-    stratum: npt.NDArray[np.str_],
-    offers: Sequence[Offer],
-    *,
-    effects: Effects,
-    margin_share: float,
-    rules: OfferRules = NO_RULES,
+    rows: pa.Table, stratum: npt.NDArray[np.str_], offers: Sequence[Offer], evidence: Evidence
 ) -> ExpectedValue:
     """Effect and cost of each offer for each customer.
 
@@ -104,21 +111,22 @@ def expected_values(
     error_of = np.zeros(shape)
     is_measured = np.zeros(shape, np.bool_)
     for at, offer in enumerate(offers):
-        costs, margin = offer_costs(offer, per_day, order), offer.margin(margin_share)
-        added = np.minimum(offer.assumed_purchase_uplift * rule_factors(reasons, offer, rules), 1.0)
-        assumed, least = margin * added * order, max(offer.assumed_purchase_uplift, MIN_ASSUMED)
-        measured, error, share, is_known = _measured_effects(offer.id, stratum, effects)
-        # why: a rule says nothing about how sure it is, so that one for 0 must not outweigh what is measured
-        unsure_by = ASSUMED_ERROR_SHARE * margin * np.maximum(added, least) * order
+        of_offer, margin = evidence.responses.get(offer.id), offer.margin(evidence.margin_share)
+        costs = offer_costs(offer, per_day, order, of_offer.code_share(rows) if of_offer else 1.0)
+        added, added_error = _added_orders(rows, offer, rule_factors(reasons, offer, evidence.rules), of_offer)
+        assumed, unsure_by = margin * added * order, margin * added_error * order
+        measured, error, share, is_known = _measured_effects(offer.id, stratum, evidence.effects)
         weight = np.where(is_known, _weight(unsure_by, error), 0.0)
         within = measured + share * costs.discounts
-        measured_cost = costs.besides_per_order * _added_orders(within, order, margin - costs.discount_share)
+        measured_cost = costs.besides_per_order * _orders_gained(within, order, margin - costs.discount_share)
         # why: a discount after the window cannot be set against a gain that is counted within it
         gained = measured + costs.discounts + (1 - share) * costs.besides
         is_measured[:, at] = is_known
-        cost[:, at] = costs.anyway + weight * measured_cost + (1 - weight) * added * costs.per_order
+        cost[:, at] = costs.anyway + weight * measured_cost + (1 - weight) * np.maximum(added, 0.0) * costs.per_order
         effect[:, at] = weight * gained + (1 - weight) * assumed
-        error_of[:, at] = np.where(is_known, np.sqrt(weight) * error, unsure_by / ASSUMED_ERROR_SHARE)
+        error_of[:, at] = np.where(
+            is_known, np.sqrt(weight) * error, unsure_by if of_offer else unsure_by / ASSUMED_ERROR_SHARE
+        )
     return ExpectedValue(effect, cost, error_of, is_measured)
 
 
@@ -136,7 +144,22 @@ def rule_factors(reasons: npt.NDArray[np.str_], offer: Offer, rules: OfferRules)
     return factors[position.reshape(-1)]
 
 
-def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:
+def _added_orders(
+    rows: pa.Table, offer: Offer, factor: Numbers, responses: ClassResponses | None
+) -> tuple[Numbers, Numbers]:
+    """Orders that an offer adds, and their standard error: as assumed, and as those answer who are alike."""
+    added = np.minimum(offer.assumed_purchase_uplift * factor, 1.0)
+    # why: a rule says nothing about how sure it is, so that one for 0 must not outweigh what is measured
+    error = ASSUMED_ERROR_SHARE * np.maximum(added, max(offer.assumed_purchase_uplift, MIN_ASSUMED))
+    if responses is None:
+        return added, error
+    answered, answered_error = responses.added_orders(rows)
+    answered_error = np.maximum(answered_error, ASSUMED_ERROR_SHARE * MIN_ASSUMED)
+    weight = _weight(error, answered_error)
+    return weight * answered + (1 - weight) * added, np.sqrt(weight) * answered_error
+
+
+def _orders_gained(gained: Numbers, order: Numbers, share: float) -> Numbers:
     """Orders that a measured gain stands for, each of which left `share` of its size; none where no margin was left."""
     return np.maximum(gained, 0.0) / np.maximum(share * order, 1.0) if share > 0 else np.zeros(len(order))
 

@@ -39,8 +39,10 @@ class OfferCosts:
         return self.discount_per_order + self.besides_per_order
 
 
-def offer_costs(offer: Offer, spend_per_day: Numbers, order_cents: Numbers) -> OfferCosts:
-    """Costs of an offer; only what its kind has is above 0.
+def offer_costs(
+    offer: Offer, spend_per_day: Numbers, order_cents: Numbers, code_share: Numbers | float = 1.0
+) -> OfferCosts:
+    """Costs of an offer; only what its kind has is above 0. `code_share` of the orders use its code.
 
     A discount takes a share of every order, a coupon an amount off one order that is large enough (orders come by
     chance at a constant rate, sizes are log-normal), points a share that is redeemed later; free delivery costs the
@@ -51,10 +53,11 @@ def offer_costs(offer: Offer, spend_per_day: Numbers, order_cents: Numbers) -> O
     is_enough = _share_at_least(offer.least_order_cents, order_cents)
     points = offer.points_share * offer.redeemed_share
     return OfferCosts(
-        discounts=offer.discount_share * spend + offer.amount_off_cents * -np.expm1(-orders * is_enough),
-        besides=points * spend + offer.cost_per_order_cents * orders,
-        discount_per_order=offer.discount_share * order_cents + offer.amount_off_cents * is_enough,
-        besides_per_order=points * order_cents + offer.cost_per_order_cents,
+        discounts=offer.discount_share * spend * code_share
+        + offer.amount_off_cents * -np.expm1(-orders * is_enough * code_share),
+        besides=(points * spend + offer.cost_per_order_cents * orders) * code_share,
+        discount_per_order=(offer.discount_share * order_cents + offer.amount_off_cents * is_enough) * code_share,
+        besides_per_order=(points * order_cents + offer.cost_per_order_cents) * code_share,
         contact=float(offer.contact_cost_cents),
         discount_share=offer.discount_share,
     )

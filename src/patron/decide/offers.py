@@ -12,11 +12,12 @@ from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.candidates import candidates_query, effects_query, issued_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.eligibility import Supply, refuses_personal_offers
-from patron.decide.expected_value import MeasuredEffect
+from patron.decide.expected_value import Evidence, MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
-from patron.decide.selection import Evidence, OfferSelection, select_offers, withhold_offers
+from patron.decide.offer_responses import RESPONSES_QUERY, offer_responses
+from patron.decide.selection import OfferSelection, select_offers, withhold_offers
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.outreach.campaign_offers import offers_issued
 from patron.storage.runs.stage_view import StageView
@@ -83,6 +84,7 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         Evidence(
             effects,
             margin_share=view.settings.shop.margin_share,
+            responses=offer_responses(view.query(RESPONSES_QUERY)),
             rules=OfferRules.load(view.offer_rules_file, policy.offers),
         ),
         budget_cents=left.budget_cents,

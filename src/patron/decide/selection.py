@@ -19,8 +19,7 @@ from patron.decide.expected_value import (
     ALL,
     ASSUMED,
     MEASURED,
-    NO_RULES,
-    Effects,
+    Evidence,
     ExpectedValue,
     expected_values,
     spend_per_day,
@@ -31,24 +30,12 @@ from patron.decide.ordinary_offer import impersonal, ordinary_offer
 from patron.decide.randomisation import NOTHING, SLOTS, Codes, Wheel, certain_counts, draw_slots
 from patron.decide.strata import strata
 from patron.schema.numbers import Numbers
-from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.offers.policy import Policy
 
 NONE = "none"
 EVERYTHING = Supply()
 ROUNDING = 1e-9
 """By which share sums of cents may be off."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What earlier runs have shown."""
-
-    effects: Effects
-    margin_share: float
-    """Margin before discounts as a share of the price, 0 to 1."""
-    rules: OfferRules = NO_RULES
-    """What experts assume about offers and reasons for leaving."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +177,7 @@ class _Draft:
         refuses = refuses_personal_offers(rows)
         margin = evidence.margin_share
         stratum = np.where(refuses, ALL, strata(rows, spend))
-        expected = expected_values(
-            rows, stratum, policy.offers, effects=evidence.effects, margin_share=margin, rules=evidence.rules
-        )
+        expected = expected_values(rows, stratum, policy.offers, evidence)
         reason = exclusion_reasons(rows, is_held_out, policy)
         forbidden = forbidden_offers(rows, spend, policy, supply=supply, margin_share=margin)
         reason[(reason == "") & (forbidden != "").all(axis=1)] = "not_eligible"

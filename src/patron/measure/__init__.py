@@ -1,6 +1,7 @@
 """What our decisions caused, and whether our forecasts came true."""
 
 READS = (
+    "consents",
     "decisions",
     "propensities",
     "exposures",
@@ -17,6 +18,8 @@ READS = (
 )
 WRITES = (
     "effects",
+    "offer_response_classes",
+    "offer_responders",
     "assignment_checks",
     "forecast_checks",
     "drift",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.table_definition import TEXT, TIME
+from patron.schema.table_definition import NUMBER, TEXT, TIME
 from patron.storage.engine import timestamp
 from patron.storage.offers.margin import margin_sum
 
@@ -50,7 +50,9 @@ class DecisionOutcomes:
 
 
 def windows(runs: Sequence[tuple[str, datetime]], as_of: datetime, *, window_days: int, history_days: int) -> pa.Table:
-    """The windows of each run that gave offers, in order of time: run_id, since, decided_at, until, is_measured.
+    """The windows of each run that gave offers, in order of time.
+
+    Columns: run_id, since, decided_at, until, window_days (from decided_at to until), is_measured.
 
     A window ends at the next such run at the latest, so that the offers of one run do not count as effects of another.
     """
@@ -59,8 +61,13 @@ def windows(runs: Sequence[tuple[str, datetime]], as_of: datetime, *, window_day
     until = [min([at + window, *cutoffs[place + 1 : place + 2]]) for place, at in enumerate(cutoffs)]
     ends = {"since": [at - before for at in cutoffs], "decided_at": cutoffs, "until": until}
     is_measured = [end <= as_of and at >= as_of - history for at, end in zip(cutoffs, until, strict=True)]
+    lengths = [(end - at) / timedelta(days=1) for at, end in zip(cutoffs, until, strict=True)]
     return pa.table(
-        {"run_id": pa.array([name for name, _ in runs], TEXT), "is_measured": pa.array(is_measured, pa.bool_())}
+        {
+            "run_id": pa.array([name for name, _ in runs], TEXT),
+            "window_days": pa.array(lengths, NUMBER),
+            "is_measured": pa.array(is_measured, pa.bool_()),
+        }
         | {name: pa.array(column, TIME) for name, column in ends.items()}
     )
 
@@ -93,7 +100,7 @@ def outcomes_query(margin_share: float) -> str:
     before = "l.ordered_at < d.decided_at and l.known_at < d.decided_at"
     return f"""
 with considered as (
-  select d.*, w.since, w.decided_at, w.until, w.is_measured,
+  select d.*, w.since, w.decided_at, w.until, w.window_days, w.is_measured,
     row_number() over (partition by d.customer_id order by w.decided_at, d.run_id) = 1 as is_first
   from decisions d join windows w on w.run_id = d.run_id
   where d.reason not in ('no_consent', 'ordinary_offer')),
@@ -101,7 +108,8 @@ decided as (select * from considered where is_measured),
 earned as (
   select d.decision_id,
     {margin_sum(after, margin_share)} as margin_cents,
-    {margin_sum(before, margin_share)} as before_cents
+    {margin_sum(before, margin_share)} as before_cents,
+    count(distinct case when {after} and not l.is_refund then l.order_id end) as order_count
   from decided d join order_lines l on l.customer_id = d.customer_id
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
@@ -116,6 +124,7 @@ forecast as (
     max(case when question = 'purchase' then value end) as purchase
   from scores where run_id in (select run_id from windows) group by run_id, customer_id)
 select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first, d.propensity,
+  d.window_days, coalesce(e.order_count, 0) as order_count,
   coalesce(u.used_discount_cents, 0) as used_discount_cents, coalesce(u.used_orders, 0) as used_orders,
   coalesce(u.used_paid_cents, 0) as used_paid_cents,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,

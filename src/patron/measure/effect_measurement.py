@@ -21,12 +21,16 @@ from patron.measure.offer_effects import ALL, ANY, REACH_95, OfferEffect, offer_
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
 from patron.storage.runs.stage_view import StageView
 
+ORDERS_OF_DECISION = ("customer_id", "action", "purchase", "window_days", "order_count", "used_orders")
+
 
 @dataclass(frozen=True, eq=False)
 class MeasuredOutcomes:
     """Decisions whose window is over, and how they are counted."""
 
     outcomes: DecisionOutcomes
+    orders: pa.Table
+    """Of each decision: customer_id, action, purchase (forecast), window_days, order_count, used_orders (its code)."""
     window_share: float
     is_placebo: bool
     decided_from: datetime
@@ -35,19 +39,23 @@ class MeasuredOutcomes:
 
 def measure_effects(view: StageView) -> pa.Table:
     """Write `effects` and `assignment_checks` of earlier decisions whose window is over; return the effects."""
-    measured = measured_outcomes(view)
+    measured = outcomes_of(view)
     rows, checks = EFFECTS.empty(), ASSIGNMENT_CHECKS.empty()
     if measured is not None:
         outcomes, run_id = measured.outcomes, {"run_id": view.run.run_id}
-        same = {
-            field_.name: getattr(measured, field_.name) for field_ in fields(measured) if field_.name != "outcomes"
-        } | run_id
+        of_all = [field_.name for field_ in fields(measured) if field_.name not in {"outcomes", "orders"}]
+        same = {name: getattr(measured, name) for name in of_all} | run_id
         rows = pa.Table.from_pylist([row | same for row in effect_rows(outcomes)], schema=EFFECTS.schema())
         check_rows = [row | run_id for row in assignment_rows(outcomes, holdout_share=view.policy.holdout.share)]
         checks = pa.Table.from_pylist(check_rows, schema=ASSIGNMENT_CHECKS.schema())
     view.write(EFFECTS.name, rows)
     view.write(ASSIGNMENT_CHECKS.name, checks)
     return rows
+
+
+def outcomes_of(view: StageView) -> MeasuredOutcomes | None:
+    """The same as measured_outcomes, read once a step."""
+    return view.once("measured outcomes", lambda: measured_outcomes(view))
 
 
 def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
@@ -76,7 +84,12 @@ def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     outcomes = as_decision_outcomes(rows, propensities, order_costs)
     share = window_share(run_windows, window_days=policy.window_days)
     return MeasuredOutcomes(
-        outcomes, share, is_placebo=is_placebo, decided_from=min(cutoffs), decided_until=max(cutoffs)
+        outcomes,
+        rows.select(ORDERS_OF_DECISION),
+        share,
+        is_placebo=is_placebo,
+        decided_from=min(cutoffs),
+        decided_until=max(cutoffs),
     )
 
 

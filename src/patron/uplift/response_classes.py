@@ -4,6 +4,8 @@ In the window after an offer o, customers of class c place a Poisson number of o
 
     order_factor_co x orders expected without an offer + extra_orders_co
 
+and after a decision for none one with mean usual_factor_c x orders expected: who opens nothing may have left, and an
+offer did not do that. The effect of an offer is the difference.
 They open a beta-binomial number of the messages they are sent, and use the code of a valid offer in a share of their
 orders. Expectation maximisation (Dempster, Laird and Rubin, 1977) estimates the classes and each customer's
 probability of each; latent classes of response are those of Kamakura and Russell (1989). Most customers order rarely,
@@ -97,8 +99,10 @@ class ClassParameters:
 
     class_share: Numbers
     """Of all customers, 0 to 1."""
+    usual_factor: Numbers
+    """What expected orders are multiplied by without an offer."""
     order_factor: Numbers
-    """Classes x offers: what an offer multiplies expected orders by."""
+    """Classes x offers: what they are multiplied by with an offer."""
     extra_orders: Numbers
     """Classes x offers: orders in the window that an offer adds, whatever was expected."""
     opened_share: Numbers
@@ -107,12 +111,13 @@ class ClassParameters:
     """Of the orders placed while an offer is valid, those that use its code, 0 to 1."""
 
     @classmethod
-    def first(cls, decisions: "_OfferedDecisions", classes: int) -> Self:
+    def first(cls, decisions: "_Decisions", classes: int) -> Self:
         """Where estimation starts: classes that open and redeem more or less than all customers."""
         spread = np.linspace(1 + FIRST_SPREAD, 1 - FIRST_SPREAD, classes) if classes > 1 else np.ones(1)
         shares = (decisions.opened_share, decisions.redeemed_share)
         return cls(
             np.full(classes, 1 / classes),
+            np.ones(classes),
             np.ones((classes, decisions.offer_count)),
             np.outer(FIRST_EXTRA_ORDERS * spread, np.ones(decisions.offer_count)),
             *(np.clip(spread * share, MIN_SHARE, 1 - MIN_SHARE) for share in shares),
@@ -131,12 +136,17 @@ class FittedResponseClasses:
     membership: Numbers
     """Customers x classes: probability that a customer is in a class; rows add up to 1."""
     parameters: ClassParameters
+    decision_count: Numbers
+    """Classes x offers: decisions with the offer about customers of the class, by probability."""
+    standard_error: Numbers
+    """Classes x offers: of the orders that an offer adds, by chance alone."""
 
     def added_orders(self, expected_orders: Any) -> Numbers:
         """Customers x offers: orders in the window that an offer adds to those expected without one."""
         expected = np.asarray(expected_orders, dtype=np.float64)[:, None]
-        factor, extra = self.parameters.order_factor, self.parameters.extra_orders
-        return expected * (self.membership @ (factor - 1)) + self.membership @ extra
+        found = self.parameters
+        changed = found.order_factor - found.usual_factor[:, None]
+        return expected * (self.membership @ changed) + self.membership @ found.extra_orders
 
     def redeemed_orders(self, expected_orders: Any) -> Numbers:
         """Customers x offers: orders in the window after an offer that use its code."""
@@ -157,7 +167,7 @@ class ResponseClasses:
         if self.classes < 1:
             raise BadTrial(f"classes is {self.classes}", where="ResponseClasses", todo="Use 1 or more.")
         history.validate()
-        decisions = _OfferedDecisions.from_history(history)
+        decisions = _Decisions.from_history(history)
         parameters = ClassParameters.first(decisions, self.classes)
         membership, likelihood = _expectation(decisions, parameters)
         for _ in range(MAX_ROUNDS):
@@ -167,30 +177,29 @@ class ResponseClasses:
             if likelihood - before < MIN_GAIN:
                 break
         parameters = parameters.in_order()
-        return FittedResponseClasses(_expectation(decisions, parameters)[0], parameters)
+        membership = _expectation(decisions, parameters)[0]
+        weight = membership[history.customer].T
+        count, orders = decisions.sums_by_offer(weight), decisions.sums_by_offer(weight * history.order_count)
+        error = np.sqrt(orders + 1) / (count + 1)
+        return FittedResponseClasses(membership, parameters, count[:, :-1], error[:, :-1])
 
 
 @dataclass(frozen=True, eq=False)
-class _OfferedDecisions:
-    """Decisions with an offer, and the history of their customers; the others say nothing of classes."""
+class _Decisions:
+    """Decisions and the history of their customers; none is the last of the offers."""
 
     history: ResponseHistory
-    customer: Codes
     offer: Codes
-    order_count: Numbers
     expected_orders: Numbers
+    offer_count: int
+    """Offers that were made or have a lower number, without none."""
 
     @classmethod
-    def from_history(cls, history: ResponseHistory) -> "_OfferedDecisions":
-        """Leave out decisions without an offer."""
-        rows = np.flatnonzero(history.offer >= 0)
-        expected = np.maximum(history.expected_orders[rows], MIN_EXPECTED_ORDERS)
-        return cls(history, history.customer[rows], history.offer[rows], history.order_count[rows], expected)
-
-    @property
-    def offer_count(self) -> int:
-        """Offers that were made or have a lower number."""
-        return int(self.offer.max()) + 1
+    def from_history(cls, history: ResponseHistory) -> Self:
+        """Number none as the last offer."""
+        count = int(history.offer.max()) + 1
+        offer = np.where(history.offer >= 0, history.offer, count)
+        return cls(history, offer, np.maximum(history.expected_orders, MIN_EXPECTED_ORDERS), count)
 
     @property
     def opened_share(self) -> float:
@@ -203,25 +212,30 @@ class _OfferedDecisions:
         return (self.history.redeemed_count.sum() + 1) / (self.history.offered_order_count.sum() + 2)
 
     def sums_by_offer(self, values: Numbers) -> Numbers:
-        """Classes x offers: sums of classes x decisions."""
-        sums = [np.bincount(self.offer, row, minlength=self.offer_count) for row in values]
+        """Classes x offers, the last none: sums of classes x decisions."""
+        sums = [np.bincount(self.offer, row, minlength=self.offer_count + 1) for row in values]
         return np.stack(sums).astype(np.float64)
 
+    def expected_part(self, parameters: ClassParameters) -> Numbers:
+        """Classes x decisions: number of orders in the window that come of those expected."""
+        factor = np.column_stack([parameters.order_factor, parameters.usual_factor])
+        return self.expected_orders * factor[:, self.offer]
+
     def mean_orders(self, parameters: ClassParameters) -> Numbers:
-        """Classes x decisions: expected number of orders in the window after the offer."""
-        factor, extra = parameters.order_factor[:, self.offer], parameters.extra_orders[:, self.offer]
-        return self.expected_orders * factor + extra
+        """Classes x decisions: expected number of orders in the window after the decision."""
+        extra = np.column_stack([parameters.extra_orders, np.zeros(len(parameters.class_share))])
+        return self.expected_part(parameters) + extra[:, self.offer]
 
 
-def _expectation(decisions: _OfferedDecisions, parameters: ClassParameters) -> tuple[Numbers, float]:
+def _expectation(decisions: _Decisions, parameters: ClassParameters) -> tuple[Numbers, float]:
     """Membership, customers x classes, and the log-likelihood less what does not depend on parameters."""
     history, means = decisions.history, decisions.mean_orders(parameters)
-    of_decisions = decisions.order_count * np.log(means) - means
+    of_decisions = history.order_count * np.log(means) - means
     opened, redeemed = parameters.opened_share[:, None], parameters.redeemed_share[:, None]
     alpha, beta = OPENED_CONCENTRATION * opened, OPENED_CONCENTRATION * (1 - opened)
     joint = (
         np.log(parameters.class_share)[:, None]
-        + np.stack([np.bincount(decisions.customer, row, minlength=len(history.sent_count)) for row in of_decisions])
+        + np.stack([np.bincount(history.customer, row, minlength=len(history.sent_count)) for row in of_decisions])
         + betaln(history.opened_count + alpha, history.sent_count - history.opened_count + beta)
         - betaln(alpha, beta)
         + history.redeemed_count * np.log(redeemed)
@@ -231,13 +245,10 @@ def _expectation(decisions: _OfferedDecisions, parameters: ClassParameters) -> t
     return np.exp(joint - of_customers).T, float(of_customers.sum())
 
 
-def _maximisation(decisions: _OfferedDecisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
+def _maximisation(decisions: _Decisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
     """Parameters that are likelier: orders after an offer are split into those expected anyway and extra ones."""
-    history, weight = decisions.history, membership[decisions.customer].T
-    expected_share = (
-        decisions.expected_orders * parameters.order_factor[:, decisions.offer] / decisions.mean_orders(parameters)
-    )
-    anyway = expected_share * decisions.order_count
+    history, weight = decisions.history, membership[decisions.history.customer].T
+    anyway = decisions.expected_part(parameters) / decisions.mean_orders(parameters) * history.order_count
     prior_orders = PRIOR_DECISIONS * decisions.expected_orders.mean()
     opened, redeemed = (
         (membership.T @ part + PRIOR_COUNT * share) / (membership.T @ whole + PRIOR_COUNT)
@@ -247,12 +258,19 @@ def _maximisation(decisions: _OfferedDecisions, parameters: ClassParameters, mem
         )
     )
     size = membership.sum(axis=0)
+    ordered, expected = (
+        decisions.sums_by_offer(weight * anyway),
+        decisions.sums_by_offer(weight * decisions.expected_orders),
+    )
+    usual = (ordered[:, -1:] + prior_orders) / (expected[:, -1:] + prior_orders)
+    # why: without evidence an offer changes nothing in a class
+    factor = (ordered + prior_orders * usual) / (expected + prior_orders)
+    extra = decisions.sums_by_offer(weight * (history.order_count - anyway))
     return ClassParameters(
         (size + 1) / (size.sum() + len(size)),
-        (decisions.sums_by_offer(weight * anyway) + prior_orders)
-        / (decisions.sums_by_offer(weight * decisions.expected_orders) + prior_orders),
-        extra_orders=decisions.sums_by_offer(weight * (decisions.order_count - anyway))
-        / (decisions.sums_by_offer(weight) + PRIOR_DECISIONS),
+        usual[:, 0],
+        factor[:, :-1],
+        extra_orders=(extra / (decisions.sums_by_offer(weight) + PRIOR_DECISIONS))[:, :-1],
         opened_share=np.clip(opened, MIN_SHARE, 1 - MIN_SHARE),
         redeemed_share=np.clip(redeemed, MIN_SHARE, 1 - MIN_SHARE),
     )

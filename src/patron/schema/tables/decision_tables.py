@@ -136,6 +136,39 @@ EFFECTS = Table(
     ),
     partition_by="run_id",
 )
+OFFER_RESPONSE_CLASSES = Table(
+    "offer_response_classes",
+    "one row per offer and latent class of customers: how the class answers the offer; empty until offers were sent",
+    ("run_id", "offer", "class_number"),
+    (
+        RUN,
+        of("offer", TEXT, "id of the offer"),
+        of("class_number", INT, "1 is the class to which offers add most orders"),
+        of("class_share", NUMBER, "share of customers in the class", "0 to 1"),
+        of("decision_count", INT, "decisions with the offer about customers of the class, by probability, rounded"),
+        of("usual_factor", NUMBER, "what expected orders are multiplied by without an offer"),
+        of("order_factor", NUMBER, "what they are multiplied by with the offer"),
+        of("extra_orders", NUMBER, "orders in [measure] window_days that it adds, whatever was expected"),
+        of("standard_error", NUMBER, "standard error of the orders that it adds, by chance alone"),
+        maybe("redeemed_share", NUMBER, "share of orders in the window that use its code; NULL where none ever did"),
+        of("opened_share", NUMBER, "share of messages that the class opens", "0 to 1"),
+    ),
+    partition_by="run_id",
+)
+OFFER_RESPONDERS = Table(
+    "offer_responders",
+    "one row per customer with a forecast who takes personal offers: latent class of response; empty until offers were"
+    " sent",
+    ("run_id", "customer_id"),
+    (
+        RUN,
+        CUSTOMER,
+        of("answering_probability", NUMBER, "probability of class 1 of offer_response_classes", "0 to 1"),
+        of("expected_orders", NUMBER, "orders expected without an offer in [measure] window_days"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+)
 ASSIGNMENT_CHECKS = Table(
     "assignment_checks",
     "one row per assignment and arm: whether arms have as many customers as their shares say; if not, distrust effects",

@@ -11,8 +11,8 @@ from patron.commands.outreach.campaigns.campaign_steps import require_known
 from patron.decide.campaign_selection import message_alone
 from patron.decide.candidates import effects_query, issued_query
 from patron.decide.eligibility import Supply
-from patron.decide.expected_value import MeasuredEffect
-from patron.decide.selection import Evidence
+from patron.decide.expected_value import Evidence, MeasuredEffect
+from patron.decide.offer_responses import RESPONSES_QUERY, offer_responses
 from patron.schema.common_sentences import NO_OFFER
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.sentences import Sentence
@@ -67,7 +67,8 @@ def evidence_of(shop: Shop, snapshot: Snapshot) -> Evidence:
         for row in snapshot.query(effects_query()).to_pylist()
     }
     rules = OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
-    return Evidence(effects, margin_share=shop.settings.shop.margin_share, rules=rules)
+    responses = offer_responses(snapshot.query(RESPONSES_QUERY))
+    return Evidence(effects, margin_share=shop.settings.shop.margin_share, responses=responses, rules=rules)
 
 
 def supply_of(shop: Shop, snapshot: Snapshot, period: Period, day: date) -> Supply:

@@ -27,6 +27,7 @@ from patron.commands.data.init_workspace import create
 from patron.commands.data.simulated_loop import ingest_events, offers_in_outbox, write_rules
 from patron.predict.predict_stage import Summary, answer_questions, training_rows
 from patron.predict.purchase.coherent_probabilities import coherent_scores
+from patron.schema.tables.forecast_tables import LIFECYCLE_STAGES
 from patron.simulate import simulator_settings
 from patron.simulate.simulator import ShopSimulator
 from patron.storage.runs.stage_view import StageView
@@ -34,6 +35,8 @@ from patron.storage.shop import POLICY_FILE, Shop
 from patron.understand.cutoffs import build_cutoffs
 
 MONTHS, MONTH_DAYS = 12, 30
+AT_RISK, EVERYONE = (f"lifecycle_stages = {json.dumps(stages)}" for stages in (["at_risk", "lapsed"], LIFECYCLE_STAGES))
+"""Whom the policy considers."""
 MODELS = "\n[models]\nretrain_days = 365\n"
 """The first run trains; its models score the year."""
 STEPS_LEFT_OUT = {"customer value", "survival", "alarms"}
@@ -92,8 +95,11 @@ def opened_shop(folder: Path, seed: int, shop_settings: dict[str, int | str]) ->
     workspace = folder / "shop"
     create(workspace, {"name": f"Shop {seed}", "currency": "USD", "time_zone": "UTC"})
     write_rules(workspace, settings, budget_cents=int(shop_settings["budget_cents"]))
-    with (workspace / POLICY_FILE).open("a", encoding="utf-8") as policy:
-        policy.write(MODELS)
+    policy = (workspace / POLICY_FILE).read_text(encoding="utf-8")
+    if shop_settings.get("is_for_everyone"):
+        assert AT_RISK in policy
+        policy = policy.replace(AT_RISK, EVERYONE)
+    (workspace / POLICY_FILE).write_text(policy + MODELS, encoding="utf-8")
     shop, world = Shop.open(workspace), ShopSimulator(settings, seed)
     ingest_events(shop, world.history(int(shop_settings["history_days"])), received_at=world.now)
     return shop, world

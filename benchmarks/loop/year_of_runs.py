@@ -8,6 +8,7 @@ was offered stands next to what the last run measured.
 
     python benchmarks/loop/year_of_runs.py --results year.jsonl                    # seeds that are not there yet
     python benchmarks/loop/year_of_runs.py --results base.jsonl --source ../base --seeds 0-9
+    python benchmarks/loop/year_of_runs.py --results all.jsonl --everyone          # not only who is at risk or lapsed
     python benchmarks/loop/year_of_runs.py --results year.jsonl --table --other base.jsonl
 """
 
@@ -78,6 +79,8 @@ class Study:
     customers: int
     source: Path
     """Folder of the product's code."""
+    is_for_everyone: bool = False
+    """Whether customers of all lifecycle stages are considered, and not only who is at risk or lapsed."""
 
     @property
     def settings(self) -> SimulatorSettings:
@@ -97,6 +100,7 @@ def decisions_of_ours(seed: int, study: Study, folder: Path) -> tuple[pa.Table, 
         "customers": study.customers,
         "history_days": HISTORY_DAYS,
         "budget_cents": study.budget_cents,
+        "is_for_everyone": study.is_for_everyone,
     }
     command = [sys.executable, str(HERE / "year_of_ours.py"), str(folder), str(seed), json.dumps(shop)]
     env = {**os.environ, "PYTHONPATH": str(study.source), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -132,6 +136,7 @@ def play(seed: int, study: Study) -> Row:
         "shop": study.shop,
         "customers": study.customers,
         "budget_cents": study.budget_cents,
+        "is_for_everyone": study.is_for_everyone,
         **{
             f"{name}_cents": one.profit_cents
             for name, one in (("ours", ours), ("none", nothing), ("random", random), ("best", best))
@@ -271,6 +276,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=HERE.parents[1], help="checkout whose code ours runs with")
     parser.add_argument("--shop", default="DEFAULT_SHOP", help="or CATALOGUE_SHOP, with six offers")
     parser.add_argument("--customers", type=int, default=CUSTOMERS, help="customers of the opening")
+    parser.add_argument("--everyone", action="store_true", help="consider customers of all lifecycle stages")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--other", type=Path, help="results of other code to compare with")
     parser.add_argument("--table", action="store_true", help="print what is in the results, play nothing")
@@ -278,7 +284,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         results = options.results or Path(place) / "year.jsonl"
         if not options.table:
-            study = Study(options.shop, options.customers, options.source.resolve() / "src")
+            study = Study(options.shop, options.customers, options.source.resolve() / "src", options.everyone)
             run_seeds(parse_seeds(options.seeds), study, results, options.processes)
         print_table(read_results(results), read_results(options.other) if options.other else {})
 

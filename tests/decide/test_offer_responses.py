@@ -39,6 +39,12 @@ def test_who_answers_offers_is_expected_to_order_more(candidates):
     assert added[2] == pytest.approx(0.04, abs=0.01), "who is not known is as likely in a class as anybody"
 
 
+def test_of_who_has_no_forecast_the_assumption_counts(candidates):
+    rows = known(candidates, [None] * 10, expected=None)
+    found, plain = values_of(rows, responses(extra=(0.5, 0.5))), values_of(rows, {})
+    assert found.effect == pytest.approx(plain.effect, rel=1e-3)
+
+
 def test_an_estimate_counts_the_more_the_surer_it_is(candidates):
     rows = known(candidates, [0.9] * 20)
     assumed = values_of(rows, {}).effect[:, 0]

@@ -241,6 +241,18 @@ def test_a_run_learns_who_answers_offers_and_expects_more_of_them(shop):
 
 
 @pytest.mark.parametrize("shop", [True], indirect=True)
+def test_decisions_without_a_forecast_teach_nothing_about_offers(shop):
+    run_once(shop, RUNS[0])
+    forecasts = [row for row in shop.lake.read(BY_NAME["scores"]).to_pylist() if row["question"] != "purchase"]
+    put(shop, "scores", forecasts, RUNS[0])
+    run_once(shop, RUNS[1])
+    run_once(shop, RUNS[2])
+    offered = [row for row in read(shop, "decisions", RUNS[1]) if row["action"] != "none"]
+    assert len(offered) < 200, "with those of the first run they would be enough"
+    assert read(shop, "offer_response_classes", RUNS[2]) == []
+
+
+@pytest.mark.parametrize("shop", [True], indirect=True)
 def test_who_refuses_personal_offers_is_in_no_class(shop):
     for run in RUNS[:2]:
         run_once(shop, run)

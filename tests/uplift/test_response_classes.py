@@ -94,6 +94,29 @@ def test_who_has_left_is_not_taken_for_put_off_by_offers():
     assert found.parameters.usual_factor[1] < 0.6
 
 
+def test_extra_orders_of_a_part_of_the_window_stand_for_the_whole():
+    rng = np.random.default_rng(5)
+    made, answers, rate = history()
+    share = rng.choice([0.25, 1.0], len(made.customer))
+    added = np.where((made.offer >= 0) & answers[made.customer], ADDED[made.offer], 0.0)
+    orders = rng.poisson(share * (rate[made.customer] + added)).astype(float)
+    part = replace(made, order_count=orders, expected_orders=share * rate[made.customer], window_share=share)
+    found = ResponseClasses().fit(part)
+    true = answers[:, None] * ADDED
+    assert np.abs(found.added_orders(rate).mean(axis=0) / true.mean(axis=0) - 1).max() < 0.3
+    whole = ResponseClasses().fit(replace(part, window_share=None))
+    assert (whole.added_orders(rate).mean(axis=0) < 0.8 * true.mean(axis=0)).all()
+
+
+def test_the_class_that_answers_more_is_the_first_also_where_an_offer_multiplies_orders():
+    rng = np.random.default_rng(2)
+    made, answers, _ = history()
+    doubled = np.where((made.offer >= 0) & answers[made.customer], 2.0, 1.0)
+    found = ResponseClasses().fit(replace(made, order_count=rng.poisson(made.expected_orders * doubled).astype(float)))
+    assert found.membership[answers, 0].mean() > found.membership[~answers, 0].mean() + 0.4
+    assert found.parameters.opened_share[0] > found.parameters.opened_share[1]
+
+
 def test_the_order_of_decisions_makes_no_difference():
     made, _, rate = history()
     order = np.random.default_rng(1).permutation(len(made.customer))

@@ -159,9 +159,9 @@ def _added_orders(
     return weight * answered + (1 - weight) * added, np.sqrt(weight) * answered_error
 
 
-def _orders_gained(gained: Numbers, order: Numbers, share: float) -> Numbers:
+def _orders_gained(gained: Numbers, order: Numbers, share: Numbers | float) -> Numbers:
     """Orders that a measured gain stands for, each of which left `share` of its size; none where no margin was left."""
-    return np.maximum(gained, 0.0) / np.maximum(share * order, 1.0) if share > 0 else np.zeros(len(order))
+    return np.where(share > 0, np.maximum(gained, 0.0) / np.maximum(share * order, 1.0), 0.0)
 
 
 def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:

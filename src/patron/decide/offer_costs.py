@@ -25,8 +25,8 @@ class OfferCosts:
     besides_per_order: Numbers
     contact: float
     """Sending it."""
-    discount_share: float
-    """Share of the price of any order that it takes off."""
+    discount_share: Numbers | float
+    """Mean share of the price of any order that it takes off."""
 
     @property
     def anyway(self) -> Numbers:
@@ -59,7 +59,7 @@ def offer_costs(
         discount_per_order=(offer.discount_share * order_cents + offer.amount_off_cents * is_enough) * code_share,
         besides_per_order=(points * order_cents + offer.cost_per_order_cents) * code_share,
         contact=float(offer.contact_cost_cents),
-        discount_share=offer.discount_share,
+        discount_share=offer.discount_share * code_share,
     )
 
 

@@ -11,6 +11,7 @@ from patron.schema.numbers import Numbers, float_column
 
 MODEL_ERROR_SHARE = 0.25
 """Standard deviation of the orders that an offer is estimated to add, as a share of them, besides chance."""
+UNKNOWN_ERROR = 1e3
 MIN_ORDERS = 1e-6
 RESPONSES_QUERY = """
 select offer, class_share, usual_factor, order_factor, extra_orders, standard_error, redeemed_share
@@ -34,11 +35,15 @@ class ClassResponses:
     """NaN where no order ever used its code."""
 
     def added_orders(self, rows: pa.Table) -> tuple[Numbers, Numbers]:
-        """Orders in the window that the offer adds for each customer, and their standard error."""
+        """Orders in the window that the offer adds for each customer, and their standard error.
+
+        Of who has no forecast nothing is known: the error is so large that what is assumed counts.
+        """
         membership, expected = self._known(rows)
         added = expected * (membership @ (self.order_factor - self.usual_factor)) + membership @ self.extra_orders
         chance = np.sqrt(membership**2 @ self.standard_error**2)
-        return added, np.hypot(chance, MODEL_ERROR_SHARE * added)
+        is_known = ~np.isnan(float_column(rows, "expected_orders", np.nan))
+        return added, np.where(is_known, np.hypot(chance, MODEL_ERROR_SHARE * added), UNKNOWN_ERROR)
 
     def code_share(self, rows: pa.Table) -> Numbers:
         """Share of each customer's orders in the window that use the offer's code; 1 where no order ever did."""

@@ -128,7 +128,8 @@ select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout
   coalesce(u.used_discount_cents, 0) as used_discount_cents, coalesce(u.used_orders, 0) as used_orders,
   coalesce(u.used_paid_cents, 0) as used_paid_cents,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
-  coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
+  coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase,
+  f.purchase is not null as has_forecast, d.reason
 from decided d left join earned e on e.decision_id = d.decision_id
 left join used u on u.decision_id = d.decision_id
 left join forecast f on f.run_id = d.run_id and f.customer_id = d.customer_id

@@ -21,7 +21,9 @@ from patron.measure.offer_effects import ALL, ANY, REACH_95, OfferEffect, offer_
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
 from patron.storage.runs.stage_view import StageView
 
-ORDERS_OF_DECISION = ("customer_id", "action", "purchase", "window_days", "order_count", "used_orders")
+ORDERS_OF_DECISION = (
+    *("customer_id", "action", "reason", "purchase", "has_forecast", "window_days", "order_count", "used_orders"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class MeasuredOutcomes:
 
     outcomes: DecisionOutcomes
     orders: pa.Table
-    """Of each decision: customer_id, action, purchase (forecast), window_days, order_count, used_orders (its code)."""
+    """Of each decision: what was decided and forecast, and the orders of its window; columns ORDERS_OF_DECISION."""
     window_share: float
     is_placebo: bool
     decided_from: datetime

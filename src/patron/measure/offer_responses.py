@@ -1,4 +1,4 @@
-"""How customers answer the offers that were sent: latent classes, from their orders, opened messages and codes."""
+"""How customers answer the offers of runs that were sent: latent classes, from orders, opened messages and codes."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,16 @@ from patron.uplift import FittedResponseClasses, ResponseClasses, ResponseHistor
 
 MIN_OFFERED = 200
 """Decisions with an offer below which no classes are estimated."""
+CAP_REACHED = "cap_reached"
+"""Reason of a decision for none that followed an earlier offer, which may still be valid."""
 MIN_ORDERS_WITHOUT = 20
 """Orders after decisions without an offer below which the forecast of orders is taken as it is."""
 MIN_EXPECTED = 1e-3
-"""Orders that are expected in a window at least."""
+"""Orders in a window that a forecast is taken to stand for, at least."""
+MIN_WINDOW_SHARE = 0.25
+"""A shorter part of the window counts as this one: customers answer an offer at its beginning."""
+PRIOR_CODE_ORDERS = 10.0
+"""Strength of the prior that a class uses the code of an offer as those of all offers, as a number of orders."""
 MAX_PURCHASE = 0.99
 PENALTY = 1e-3
 
@@ -30,13 +36,19 @@ def measure_offer_responses(view: StageView) -> pa.Table:
     measured, customers = outcomes_of(view), view.query(_customers_query(view))
     classes, responders = OFFER_RESPONSE_CLASSES.empty(), OFFER_RESPONDERS.empty()
     if measured is not None and not measured.is_placebo:
-        is_known = pc.is_in(measured.orders["customer_id"], customers["customer_id"].combine_chunks())
-        orders = measured.orders.filter(is_known)
+        orders = _comparable(measured.orders, customers)
         if len(orders.filter(pc.not_equal(orders["action"], NONE))) >= MIN_OFFERED:
             classes, responders = _tables(view.run.run_id, orders, customers, view.policy.measure.window_days)
     view.write(OFFER_RESPONSE_CLASSES.name, classes)
     view.write(OFFER_RESPONDERS.name, responders)
     return classes
+
+
+def _comparable(orders: pa.Table, customers: pa.Table) -> pa.Table:
+    """Decisions about these customers with a forecast; none since an earlier offer may still hold is left out."""
+    is_known = pc.is_in(orders["customer_id"], customers["customer_id"].combine_chunks())
+    is_capped = pc.equal(orders["reason"], CAP_REACHED)
+    return orders.filter(pc.and_(pc.and_(is_known, orders["has_forecast"]), pc.invert(is_capped)))
 
 
 def _customers_query(view: StageView) -> str:
@@ -54,7 +66,7 @@ where s.question = '{PURCHASE.name}' and p.customer_id is null order by s.custom
 
 
 def _tables(run_id: str, orders: pa.Table, customers: pa.Table, window_days: int) -> tuple[pa.Table, pa.Table]:
-    """Rows of both tables; where the next offers came sooner, orders of the whole window follow from its part."""
+    """Rows of both tables; where the next offers came sooner, extra orders of the whole window follow from its part."""
     customer = pc.index_in(orders["customer_id"], customers["customer_id"].combine_chunks()).to_numpy().astype(np.int64)
     days = float_column(orders, "window_days")
     forecast = OrderForecast.fit(orders, days)
@@ -68,7 +80,7 @@ def _tables(run_id: str, orders: pa.Table, customers: pa.Table, window_days: int
         return np.bincount(customer[with_code], values[with_code], minlength=customers.num_rows).astype(np.float64)
 
     opened = float_column(customers, "opened_count")
-    fitted = ResponseClasses().fit(
+    fitted = ResponseClasses(classes=2).fit(
         ResponseHistory(
             customer,
             offer,
@@ -79,6 +91,7 @@ def _tables(run_id: str, orders: pa.Table, customers: pa.Table, window_days: int
             opened_count=opened,
             offered_order_count=by_customer(ordered),
             redeemed_count=by_customer(used),
+            window_share=np.clip(days / window_days, MIN_WINDOW_SHARE, 1.0),
         )
     )
     whole = np.full(customers.num_rows, float(window_days))
@@ -89,7 +102,12 @@ def _tables(run_id: str, orders: pa.Table, customers: pa.Table, window_days: int
         "answering_probability": fitted.membership[:, 0],
         "expected_orders": expected,
     }
-    rows = _class_rows(fitted, offers, has_code, window_days / float(days.mean()))
+    weight = fitted.membership[customer].T
+    code_orders = [
+        [np.bincount(offer[with_code], (row * count)[with_code], minlength=len(offers)) for row in weight]
+        for count in (used, ordered)
+    ]
+    rows = _class_rows(fitted, offers, has_code, np.array(code_orders, np.float64))
     return (
         pa.Table.from_pylist([row | {"run_id": run_id} for row in rows], schema=OFFER_RESPONSE_CLASSES.schema()),
         pa.table(responders, schema=OFFER_RESPONDERS.schema()),
@@ -97,10 +115,13 @@ def _tables(run_id: str, orders: pa.Table, customers: pa.Table, window_days: int
 
 
 def _class_rows(
-    fitted: FittedResponseClasses, offers: list[str], has_code: np.ndarray, windows: float
+    fitted: FittedResponseClasses, offers: list[str], has_code: np.ndarray, code_orders: Numbers
 ) -> list[dict[str, object]]:
-    """Rows of the classes; `windows`: how many times the mean window goes into the whole one."""
+    """Rows of the classes; `code_orders` are orders with the offer's code, and all, of each class and offer."""
     found = fitted.parameters
+    used, ordered = code_orders
+    # why: of an offer with few orders, as the class uses the codes of all offers
+    redeemed = (used + PRIOR_CODE_ORDERS * found.redeemed_share[:, None]) / (ordered + PRIOR_CODE_ORDERS)
     return [
         {
             "offer": offer,
@@ -109,9 +130,9 @@ def _class_rows(
             "decision_count": round(float(fitted.decision_count[number, at])),
             "usual_factor": float(found.usual_factor[number]),
             "order_factor": float(found.order_factor[number, at]),
-            "extra_orders": windows * float(found.extra_orders[number, at]),
-            "standard_error": windows * float(fitted.standard_error[number, at]),
-            "redeemed_share": float(found.redeemed_share[number]) if has_code[at] else None,
+            "extra_orders": float(found.extra_orders[number, at]),
+            "standard_error": float(fitted.standard_error[number, at]),
+            "redeemed_share": float(redeemed[number, at]) if has_code[at] else None,
             "opened_share": float(found.opened_share[number]),
         }
         for at, offer in enumerate(offers)
@@ -140,7 +161,7 @@ class OrderForecast:
             return cls()
         raw = cls().expected_orders(float_column(orders, "purchase")[is_without], days[is_without])
         model = PoissonRegressor(alpha=PENALTY, max_iter=1_000).fit(np.log(raw)[:, None], ordered)
-        return cls(float(model.intercept_), float(model.coef_[0]))
+        return cls(float(model.intercept_), max(float(model.coef_[0]), 0.0))
 
     def expected_orders(self, purchase: Numbers, days: Numbers) -> Numbers:
         """Orders in windows of some days, from the probability of an order in the horizon of the forecast."""

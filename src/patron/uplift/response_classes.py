@@ -5,8 +5,8 @@ In the window after an offer o, customers of class c place a Poisson number of o
     order_factor_co x orders expected without an offer + extra_orders_co
 
 and after a decision for none one with mean usual_factor_c x orders expected: who opens nothing may have left, and an
-offer did not do that. The effect of an offer is the difference.
-They open a beta-binomial number of the messages they are sent, and use the code of a valid offer in a share of their
+offer did not do that. The effect of an offer is the difference. Of a window that was cut short, the same part of the
+extra orders is meant. Customers open a beta-binomial number of the messages they are sent, and use the code of a valid offer in a share of their
 orders. Expectation maximisation (Dempster, Laird and Rubin, 1977) estimates the classes and each customer's
 probability of each; latent classes of response are those of Kamakura and Russell (1989). Most customers order rarely,
 so their orders alone say little. What they open and redeem says who is alike, and the orders of those who are alike say
@@ -14,7 +14,7 @@ what an offer changes. The classes are of use only as far as customers who answe
 
 Effects are causal where offers were randomised; elsewhere they are as right as the expected orders.
 
-Cost: rounds x (decisions with an offer + customers) x classes; memory: decisions x classes.
+Cost: rounds x (decisions + customers) x classes; memory: decisions x classes.
 """
 
 from dataclasses import dataclass, fields
@@ -70,15 +70,18 @@ class ResponseHistory:
     """Orders that each customer placed while an offer was valid."""
     redeemed_count: Numbers
     """How many of these orders used the offer's code."""
+    window_share: Numbers | None = None
+    """Length of each decision's window as a share of the whole one, 0 to 1; None: all are whole."""
 
     def validate(self) -> None:
         """Raise BadTrial for arrays of different lengths, bad counts and numbers, and a part above its whole."""
-        for names in (OF_DECISIONS, OF_CUSTOMERS):
+        of_decisions = OF_DECISIONS if self.window_share is None else (*OF_DECISIONS, "window_share")
+        for names in (of_decisions, OF_CUSTOMERS):
             lengths = {name: len(getattr(self, name)) for name in names}
             if len(set(lengths.values())) > 1:
                 written = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
                 raise BadTrial(f"arrays have different lengths: {written}", where="history", todo="Pass whole rows.")
-        for name in (*OF_DECISIONS[2:], *OF_CUSTOMERS):
+        for name in (*of_decisions[2:], *OF_CUSTOMERS):
             values = getattr(self, name)
             if not (np.isfinite(values) & (values >= 0)).all():
                 raise BadTrial("values are missing, infinite or below 0", where=name, todo="Pass counts.")
@@ -112,7 +115,7 @@ class ClassParameters:
 
     @classmethod
     def first(cls, decisions: "_Decisions", classes: int) -> Self:
-        """Where estimation starts: classes that open and redeem more or less than all customers."""
+        """Where estimation starts: classes that open and redeem more or less than all, and order as expected."""
         spread = np.linspace(1 + FIRST_SPREAD, 1 - FIRST_SPREAD, classes) if classes > 1 else np.ones(1)
         shares = (decisions.opened_share, decisions.redeemed_share)
         return cls(
@@ -123,9 +126,12 @@ class ClassParameters:
             *(np.clip(spread * share, MIN_SHARE, 1 - MIN_SHARE) for share in shares),
         )
 
-    def in_order(self) -> "ClassParameters":
-        """The same classes, those to which offers add most orders first."""
-        order = np.argsort(-self.extra_orders.sum(axis=1), kind="stable")
+    def in_order(self, decisions: "_Decisions") -> "ClassParameters":
+        """The same classes, those first to which the offers made add most orders."""
+        offered = decisions.offer[decisions.offer < decisions.offer_count]
+        changed = self.order_factor - self.usual_factor[:, None]
+        added = changed * decisions.expected_orders.mean() + self.extra_orders
+        order = np.argsort(-added[:, offered].mean(axis=1), kind="stable")
         return ClassParameters(*(getattr(self, field.name)[order] for field in fields(self)))
 
 
@@ -139,7 +145,7 @@ class FittedResponseClasses:
     decision_count: Numbers
     """Classes x offers: decisions with the offer about customers of the class, by probability."""
     standard_error: Numbers
-    """Classes x offers: of the orders that an offer adds, by chance alone."""
+    """Classes x offers: of the orders after an offer, by chance alone; not of what was expected."""
 
     def added_orders(self, expected_orders: Any) -> Numbers:
         """Customers x offers: orders in the window that an offer adds to those expected without one."""
@@ -176,11 +182,11 @@ class ResponseClasses:
             membership, likelihood = _expectation(decisions, parameters)
             if likelihood - before < MIN_GAIN:
                 break
-        parameters = parameters.in_order()
+        parameters = parameters.in_order(decisions)
         membership = _expectation(decisions, parameters)[0]
         weight = membership[history.customer].T
         count, orders = decisions.sums_by_offer(weight), decisions.sums_by_offer(weight * history.order_count)
-        error = np.sqrt(orders + 1) / (count + 1)
+        error = np.sqrt(orders + 1) / (decisions.sums_by_offer(weight * decisions.window_share) + 1)
         return FittedResponseClasses(membership, parameters, count[:, :-1], error[:, :-1])
 
 
@@ -191,6 +197,7 @@ class _Decisions:
     history: ResponseHistory
     offer: Codes
     expected_orders: Numbers
+    window_share: Numbers
     offer_count: int
     """Offers that were made or have a lower number, without none."""
 
@@ -199,7 +206,8 @@ class _Decisions:
         """Number none as the last offer."""
         count = int(history.offer.max()) + 1
         offer = np.where(history.offer >= 0, history.offer, count)
-        return cls(history, offer, np.maximum(history.expected_orders, MIN_EXPECTED_ORDERS), count)
+        share = np.ones(len(offer)) if history.window_share is None else history.window_share
+        return cls(history, offer, np.maximum(history.expected_orders, MIN_EXPECTED_ORDERS), share, count)
 
     @property
     def opened_share(self) -> float:
@@ -224,7 +232,7 @@ class _Decisions:
     def mean_orders(self, parameters: ClassParameters) -> Numbers:
         """Classes x decisions: expected number of orders in the window after the decision."""
         extra = np.column_stack([parameters.extra_orders, np.zeros(len(parameters.class_share))])
-        return self.expected_part(parameters) + extra[:, self.offer]
+        return self.expected_part(parameters) + self.window_share * extra[:, self.offer]
 
 
 def _expectation(decisions: _Decisions, parameters: ClassParameters) -> tuple[Numbers, float]:
@@ -246,7 +254,7 @@ def _expectation(decisions: _Decisions, parameters: ClassParameters) -> tuple[Nu
 
 
 def _maximisation(decisions: _Decisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
-    """Parameters that are likelier: orders after an offer are split into those expected anyway and extra ones."""
+    """Parameters that are likelier: orders are split into those expected and, after an offer, extra ones."""
     history, weight = decisions.history, membership[decisions.history.customer].T
     anyway = decisions.expected_part(parameters) / decisions.mean_orders(parameters) * history.order_count
     prior_orders = PRIOR_DECISIONS * decisions.expected_orders.mean()
@@ -270,7 +278,7 @@ def _maximisation(decisions: _Decisions, parameters: ClassParameters, membership
         (size + 1) / (size.sum() + len(size)),
         usual[:, 0],
         factor[:, :-1],
-        extra_orders=(extra / (decisions.sums_by_offer(weight) + PRIOR_DECISIONS))[:, :-1],
+        extra_orders=(extra / (decisions.sums_by_offer(weight * decisions.window_share) + PRIOR_DECISIONS))[:, :-1],
         opened_share=np.clip(opened, MIN_SHARE, 1 - MIN_SHARE),
         redeemed_share=np.clip(redeemed, MIN_SHARE, 1 - MIN_SHARE),
     )

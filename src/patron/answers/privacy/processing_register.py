@@ -22,7 +22,7 @@ TABLES_OF: Mapping[str, tuple[str, ...]] = {
         *("scores", "reasons", "repeat_purchase", "value_parts", "value_at_risk", "next_orders", "category_needs"),
         *("response_forecasts", "contract_forecasts", "past_forecasts", "survival_curves"),
     ),
-    "offers": ("decisions", "alternatives", "propensities", "exposures", "experiment_arms"),
+    "offers": ("decisions", "alternatives", "propensities", "exposures", "experiment_arms", "offer_responders"),
     "messages": ("messages", "assignments", "journey_entries", "trigger_members"),
     "recommendations": ("affinities", "recommendations"),
     "audiences": ("audience_members",),

@@ -150,8 +150,12 @@ OFFER_RESPONSE_CLASSES = Table(
         of("order_factor", NUMBER, "what they are multiplied by with the offer"),
         of("extra_orders", NUMBER, "orders in [measure] window_days that it adds, whatever was expected"),
         of("standard_error", NUMBER, "standard error of the orders that it adds, by chance alone"),
-        maybe("redeemed_share", NUMBER, "share of orders in the window that use its code; NULL where none ever did"),
-        of("opened_share", NUMBER, "share of messages that the class opens", "0 to 1"),
+        maybe(
+            "redeemed_share",
+            NUMBER,
+            "share of the class's orders in the window that use its code; NULL where none ever did",
+        ),
+        of("opened_share", NUMBER, "share of messages that the class opens; .5 without messages", "0 to 1"),
     ),
     partition_by="run_id",
 )

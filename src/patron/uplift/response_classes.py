@@ -6,11 +6,12 @@ In the window after an offer o, customers of class c place a Poisson number of o
 
 and after a decision for none one with mean usual_factor_c x orders expected: who opens nothing may have left, and an
 offer did not do that. The effect of an offer is the difference. Of a window that was cut short, the same part of the
-extra orders is meant. Customers open a beta-binomial number of the messages they are sent, and use the code of a valid offer in a share of their
-orders. Expectation maximisation (Dempster, Laird and Rubin, 1977) estimates the classes and each customer's
-probability of each; latent classes of response are those of Kamakura and Russell (1989). Most customers order rarely,
-so their orders alone say little. What they open and redeem says who is alike, and the orders of those who are alike say
-what an offer changes. The classes are of use only as far as customers who answer offers also open messages.
+extra orders is meant. Customers open a beta-binomial number of the messages they are sent, and use the code of a
+valid offer in a share of their orders. Expectation maximisation (Dempster, Laird and Rubin, 1977) estimates the
+classes and each customer's probability of each; latent classes of response are those of Kamakura and Russell (1989).
+Most customers order rarely, so their orders alone say little. What they open and redeem says who is alike, and the
+orders of those who are alike say what an offer changes. The classes are of use only as far as customers who answer
+offers also open messages.
 
 Effects are causal where offers were randomised; elsewhere they are as right as the expected orders.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.candidates import REASON_COLUMNS
-from patron.decide.expected_value import Evidence, MeasuredEffect
+from patron.decide.evidence import Evidence, MeasuredEffect
 from patron.decide.selection import NONE, OfferSelection, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import effect_rows

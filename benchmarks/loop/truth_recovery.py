@@ -25,14 +25,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 from patron import uplift
 from patron.allocation import allocate, shrink_effects
 from patron.commands.data.simulated_loop import OFFERS
-from patron.decide.expected_value import (
-    ASSUMED_ERROR_SHARE,
-    Evidence,
-    MeasuredEffect,
-    expected_values,
-    order_cents,
-    spend_per_day,
-)
+from patron.decide.evidence import Evidence, MeasuredEffect
+from patron.decide.expected_value import ASSUMED_ERROR_SHARE, expected_values, order_cents, spend_per_day
 from patron.decide.selection import NONE, select_offers
 from patron.decide.strata import strata
 from patron.measure.decision_outcomes import DecisionOutcomes

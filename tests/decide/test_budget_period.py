@@ -14,7 +14,7 @@ from patron.commands.offers.withdraw_offers import withdraw_offers
 from patron.commands.outreach.messages.mailing import period_allowance
 from patron.decide.budget_period import remaining
 from patron.decide.decision_rows import decision_rows
-from patron.decide.expected_value import Evidence
+from patron.decide.evidence import Evidence
 from patron.decide.selection import select_offers
 from patron.engage.outbox_offers import SENT, has_offers, is_sent
 from patron.run import clear_offers, require_open, stage_view

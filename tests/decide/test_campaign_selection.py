@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from patron.decide.campaign_selection import NOTHING, CampaignTerms, message_alone, select_campaign_offers
 from patron.decide.eligibility import Supply
-from patron.decide.expected_value import Evidence
+from patron.decide.evidence import Evidence
 from patron.storage.offers.offer_policy import Offer
 
 EVIDENCE = Evidence({}, margin_share=0.4)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.decide.eligibility import EXCLUSIONS, OFFER_RULES, Supply
-from patron.decide.expected_value import Evidence, spend_per_day
+from patron.decide.evidence import Evidence
+from patron.decide.expected_value import spend_per_day
 from patron.decide.selection import select_offers
 
 SMALL = settings(max_examples=30, deadline=None)

@@ -3,7 +3,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.expected_value import Evidence, MeasuredEffect, spend_per_day
+from patron.decide.evidence import Evidence, MeasuredEffect
+from patron.decide.expected_value import spend_per_day
 from patron.decide.fair_prices import price_groups
 from patron.decide.selection import select_offers
 from patron.decide.strata import strata

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from patron.decide.eligibility import EXCLUSIONS
-from patron.decide.expected_value import Evidence
+from patron.decide.evidence import Evidence
 from patron.decide.fair_churn import PastChurn, judge_churn
 from patron.decide.fair_offers import price_rows
 from patron.decide.group_thresholds import fit_thresholds, is_recognised

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.expected_value import Evidence, MeasuredEffect, expected_values, order_cents, spend_per_day
+from patron.decide.evidence import Evidence, MeasuredEffect
+from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.offer_costs import offer_costs
 from patron.storage.offers.offer_policy import Offer
 from patron.storage.offers.offer_rules import OfferRules

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.decide.expected_value import Evidence, expected_values, order_cents, spend_per_day
-from patron.decide.offer_responses import ClassResponses, offer_responses
+from patron.decide.evidence import ClassResponses, Evidence, offer_responses
+from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.storage.offers.offer_policy import Offer
 
 TEN = Offer(id="ten", discount_share=0.1, assumed_purchase_uplift=0.05)

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.decide.eligibility import REASONS
-from patron.decide.expected_value import Evidence, MeasuredEffect, expected_values, order_cents, spend_per_day
+from patron.decide.evidence import Evidence, MeasuredEffect
+from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.decide.holdout import HOLDOUT, arm_of
 from patron.decide.selection import select_offers
 from patron.decide.strata import strata

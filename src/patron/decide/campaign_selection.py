@@ -19,7 +19,8 @@ from patron.decide.eligibility import (
     forbidden_offers,
     refuses_personal_offers,
 )
-from patron.decide.expected_value import Evidence, ExpectedValue, expected_values, order_cents, spend_per_day
+from patron.decide.evidence import Evidence
+from patron.decide.expected_value import ExpectedValue, expected_values, order_cents, spend_per_day
 from patron.decide.fair_prices import fair_prices, price_groups
 from patron.decide.ordinary_offer import impersonal
 from patron.decide.selection import ROUNDING

@@ -120,14 +120,6 @@ def _active_condition(as_of: datetime, days: int) -> str:
     where as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
-def effects_query() -> str:
-    """SQL for the effects of offers that were really sent, as measured in this run."""
-    return """
-select offer, stratum, effect_cents, standard_error, window_share from this_effects
-where not is_placebo and offer <> 'any' order by offer, stratum
-"""
-
-
 def issued_query(run_id: str, since: datetime, until: datetime) -> str:
     """SQL for how many of each offer other runs sent within a period, earlier or later: action, offer_count."""
     return f"""

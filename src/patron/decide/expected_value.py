@@ -1,15 +1,15 @@
 """What each offer is expected to gain and to cost with each customer, in cents."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.candidates import DAYS_OF_HISTORY, REASON_COLUMNS
+from patron.decide.evidence import ClassResponses, Effects, Evidence
 from patron.decide.offer_costs import offer_costs
-from patron.decide.offer_responses import ClassResponses, OfferResponses
 from patron.schema.models.questions import VALUE
 from patron.schema.numbers import Numbers, float_column
 from patron.storage.offers.offer_policy import Offer
@@ -24,33 +24,6 @@ OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
 ALL = "all"
 ASSUMED, MEASURED = "assumed", "measured"
-
-
-@dataclass(frozen=True)
-class MeasuredEffect:
-    """A measured effect: mean difference of margin after discounts, and its standard error, cents."""
-
-    effect_cents: float
-    standard_error: float
-    window_share: float = 1.0
-    """How much of the promised window it was counted for: less where the next offers came sooner."""
-
-
-Effects = Mapping[tuple[str, str], MeasuredEffect]
-"""By offer and stratum; the stratum 'all' stands in for strata that were never measured."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What earlier runs have shown."""
-
-    effects: Effects
-    margin_share: float
-    """Margin before discounts as a share of the price, 0 to 1."""
-    responses: OfferResponses = field(default_factory=dict)
-    """How latent classes of customers answer offers."""
-    rules: OfferRules = field(default_factory=OfferRules)
-    """What experts assume about offers and reasons for leaving."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +71,8 @@ def expected_values(
 ) -> ExpectedValue:
     """Effect and cost of each offer for each customer.
 
-    Assumed: the added probability of an order, times its size, times the margin; rules for reasons change it.
+    Assumed: the added probability of an order, times its size, times the margin; rules for reasons change it. Where
+    the responses to an offer are known, what customers of the same kind order more corrects it.
     Measured: the margin difference of the stratum, to which the discount it already contains is added back, so that
     cost means the same in both (delivery and points are not in the margin: they are charged for the orders that the
     gain stands for). Once there are both, each counts by its precision: a first, noisy measurement corrects the
@@ -118,7 +92,7 @@ def expected_values(
         measured, error, share, is_known = _measured_effects(offer.id, stratum, evidence.effects)
         weight = np.where(is_known, _weight(unsure_by, error), 0.0)
         within = measured + share * costs.discounts
-        measured_cost = costs.besides_per_order * _orders_gained(within, order, margin - costs.discount_share)
+        measured_cost = costs.besides_per_order * _gained_orders(within, order, margin - costs.discount_share)
         # why: a discount after the window cannot be set against a gain that is counted within it
         gained = measured + costs.discounts + (1 - share) * costs.besides
         is_measured[:, at] = is_known
@@ -159,7 +133,7 @@ def _added_orders(
     return weight * answered + (1 - weight) * added, np.sqrt(weight) * answered_error
 
 
-def _orders_gained(gained: Numbers, order: Numbers, share: Numbers | float) -> Numbers:
+def _gained_orders(gained: Numbers, order: Numbers, share: Numbers | float) -> Numbers:
     """Orders that a measured gain stands for, each of which left `share` of its size; none where no margin was left."""
     return np.where(share > 0, np.maximum(gained, 0.0) / np.maximum(share * order, 1.0), 0.0)
 

@@ -9,14 +9,13 @@ import pyarrow as pa
 
 from patron.decide.budget_period import Remaining, remaining
 from patron.decide.campaign_offers import with_campaign_offers
-from patron.decide.candidates import candidates_query, effects_query, issued_query
+from patron.decide.candidates import candidates_query, issued_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.eligibility import Supply, refuses_personal_offers
-from patron.decide.expected_value import Evidence, MeasuredEffect
+from patron.decide.evidence import read_evidence
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout, is_in_holdout
-from patron.decide.offer_responses import RESPONSES_QUERY, offer_responses
 from patron.decide.selection import OfferSelection, select_offers, withhold_offers
 from patron.storage.offers.offer_rules import OfferRules
 from patron.storage.outreach.campaign_offers import offers_issued
@@ -72,19 +71,14 @@ def _without_thresholds(view: StageView, moved: pa.Table, *, is_past: bool = Fal
 def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSelection:
     """The selected actions of these candidates."""
     run, policy = view.run, view.policy
-    effects = {
-        (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
-        for r in view.query(effects_query()).to_pylist()
-    }
     left = remaining(view)
     return select_offers(
         rows,
         is_held_out,
         policy,
-        Evidence(
-            effects,
+        read_evidence(
+            view.query,
             margin_share=view.settings.shop.margin_share,
-            responses=offer_responses(view.query(RESPONSES_QUERY)),
             rules=OfferRules.load(view.offer_rules_file, policy.offers),
         ),
         budget_cents=left.budget_cents,

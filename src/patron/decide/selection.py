@@ -15,15 +15,8 @@ from patron.decide.eligibility import (
     forbidden_offers,
     refuses_personal_offers,
 )
-from patron.decide.expected_value import (
-    ALL,
-    ASSUMED,
-    MEASURED,
-    Evidence,
-    ExpectedValue,
-    expected_values,
-    spend_per_day,
-)
+from patron.decide.evidence import Evidence
+from patron.decide.expected_value import ALL, ASSUMED, MEASURED, ExpectedValue, expected_values, spend_per_day
 from patron.decide.exploration import Alternatives, explore
 from patron.decide.fair_prices import fair_prices, price_groups
 from patron.decide.ordinary_offer import impersonal, ordinary_offer

@@ -41,7 +41,7 @@ class MeasuredOutcomes:
 
 def measure_effects(view: StageView) -> pa.Table:
     """Write `effects` and `assignment_checks` of earlier decisions whose window is over; return the effects."""
-    measured = outcomes_of(view)
+    measured = measured_outcomes(view)
     rows, checks = EFFECTS.empty(), ASSIGNMENT_CHECKS.empty()
     if measured is not None:
         outcomes, run_id = measured.outcomes, {"run_id": view.run.run_id}
@@ -55,16 +55,15 @@ def measure_effects(view: StageView) -> pa.Table:
     return rows
 
 
-def outcomes_of(view: StageView) -> MeasuredOutcomes | None:
-    """The same as measured_outcomes, read once a step."""
-    return view.once("measured outcomes", lambda: measured_outcomes(view))
-
-
 def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
-    """Outcomes of every earlier decision whose window is over; None without any.
+    """Outcomes of every earlier decision whose window is over, read once a view; None without any.
 
     Once offers were really sent, only the runs that sent them count; until then they are a placebo.
     """
+    return view.once("measured outcomes", lambda: _measured_outcomes(view))
+
+
+def _measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     policy, as_of = view.policy.measure, view.run.as_of
     offering_runs = view.query(offering_runs_query(as_of)).to_pylist()
     is_placebo = not any(row["is_delivered"] for row in offering_runs)

@@ -1,4 +1,4 @@
-"""How customers answer the offers of runs that were sent: latent classes, from orders, opened messages and codes."""
+"""Latent classes of how customers answer offers, from their orders, the messages they open and the codes they use."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.measure.decision_outcomes import NONE
-from patron.measure.effect_measurement import outcomes_of
+from patron.measure.effect_measurement import measured_outcomes
 from patron.schema.models.questions import PURCHASE
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import OFFER_RESPONDERS, OFFER_RESPONSE_CLASSES
@@ -33,10 +33,10 @@ PENALTY = 1e-3
 
 def measure_offer_responses(view: StageView) -> pa.Table:
     """Write `offer_response_classes` and `offer_responders`, and return the classes; nothing until offers were sent."""
-    measured, customers = outcomes_of(view), view.query(_customers_query(view))
+    measured, customers = measured_outcomes(view), view.query(_customers_query(view))
     classes, responders = OFFER_RESPONSE_CLASSES.empty(), OFFER_RESPONDERS.empty()
     if measured is not None and not measured.is_placebo:
-        orders = _comparable(measured.orders, customers)
+        orders = _comparable_decisions(measured.orders, customers)
         if len(orders.filter(pc.not_equal(orders["action"], NONE))) >= MIN_OFFERED:
             classes, responders = _tables(view.run.run_id, orders, customers, view.policy.measure.window_days)
     view.write(OFFER_RESPONSE_CLASSES.name, classes)
@@ -44,8 +44,8 @@ def measure_offer_responses(view: StageView) -> pa.Table:
     return classes
 
 
-def _comparable(orders: pa.Table, customers: pa.Table) -> pa.Table:
-    """Decisions about these customers with a forecast; none since an earlier offer may still hold is left out."""
+def _comparable_decisions(orders: pa.Table, customers: pa.Table) -> pa.Table:
+    """Decisions about these customers that had a forecast, without those for none because of an earlier offer."""
     is_known = pc.is_in(orders["customer_id"], customers["customer_id"].combine_chunks())
     is_capped = pc.equal(orders["reason"], CAP_REACHED)
     return orders.filter(pc.and_(pc.and_(is_known, orders["has_forecast"]), pc.invert(is_capped)))

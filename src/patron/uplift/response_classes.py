@@ -34,11 +34,11 @@ MAX_ROUNDS = 200
 MIN_GAIN = 1e-3
 """It stops when a round raises the log-likelihood by less."""
 PRIOR_DECISIONS = 20.0
-"""Strength of the prior that an offer changes nothing in a class, as a number of decisions with it."""
+"""Decisions that the prior counts for: it says that an offer changes nothing in a class."""
 PRIOR_COUNT = 2.0
 """Strength of the prior that a class opens and redeems as all customers do, as a number of messages or orders."""
 OPENED_CONCENTRATION = 12.0
-"""Concentration of the opened shares within a class, as a number of messages: the larger, the more alike they are."""
+"""How alike customers of a class open messages: concentration of their opened shares, as a number of messages."""
 MIN_SHARE = 0.02
 """Opened and redeemed shares of a class stay this far from 0 and 1, so that one message or order does not decide."""
 MIN_EXPECTED_ORDERS = 1e-3
@@ -127,7 +127,7 @@ class ClassParameters:
             *(np.clip(spread * share, MIN_SHARE, 1 - MIN_SHARE) for share in shares),
         )
 
-    def in_order(self, decisions: "_Decisions") -> "ClassParameters":
+    def sorted_by_added_orders(self, decisions: "_Decisions") -> "ClassParameters":
         """The same classes, those first to which the offers made add most orders."""
         offered = decisions.offer[decisions.offer < decisions.offer_count]
         changed = self.order_factor - self.usual_factor[:, None]
@@ -176,15 +176,15 @@ class ResponseClasses:
         history.validate()
         decisions = _Decisions.from_history(history)
         parameters = ClassParameters.first(decisions, self.classes)
-        membership, likelihood = _expectation(decisions, parameters)
+        membership, likelihood = _expectation_step(decisions, parameters)
         for _ in range(MAX_ROUNDS):
             before = likelihood
-            parameters = _maximisation(decisions, parameters, membership)
-            membership, likelihood = _expectation(decisions, parameters)
+            parameters = _maximisation_step(decisions, parameters, membership)
+            membership, likelihood = _expectation_step(decisions, parameters)
             if likelihood - before < MIN_GAIN:
                 break
-        parameters = parameters.in_order(decisions)
-        membership = _expectation(decisions, parameters)[0]
+        parameters = parameters.sorted_by_added_orders(decisions)
+        membership = _expectation_step(decisions, parameters)[0]
         weight = membership[history.customer].T
         count, orders = decisions.sums_by_offer(weight), decisions.sums_by_offer(weight * history.order_count)
         error = np.sqrt(orders + 1) / (decisions.sums_by_offer(weight * decisions.window_share) + 1)
@@ -212,12 +212,12 @@ class _Decisions:
 
     @property
     def opened_share(self) -> float:
-        """Of all messages, 0 to 1; a half where none was sent."""
+        """Share of all messages that were opened, 0 to 1; .5 where none was sent."""
         return (self.history.opened_count.sum() + 1) / (self.history.sent_count.sum() + 2)
 
     @property
     def redeemed_share(self) -> float:
-        """Of all orders placed while an offer was valid, 0 to 1; a half where there are none."""
+        """Share of the orders with a valid offer that use its code, 0 to 1; .5 without such orders."""
         return (self.history.redeemed_count.sum() + 1) / (self.history.offered_order_count.sum() + 2)
 
     def sums_by_offer(self, values: Numbers) -> Numbers:
@@ -225,18 +225,18 @@ class _Decisions:
         sums = [np.bincount(self.offer, row, minlength=self.offer_count + 1) for row in values]
         return np.stack(sums).astype(np.float64)
 
-    def expected_part(self, parameters: ClassParameters) -> Numbers:
-        """Classes x decisions: number of orders in the window that come of those expected."""
+    def orders_anyway(self, parameters: ClassParameters) -> Numbers:
+        """Classes x decisions: orders in the window that would come without extra ones."""
         factor = np.column_stack([parameters.order_factor, parameters.usual_factor])
         return self.expected_orders * factor[:, self.offer]
 
     def mean_orders(self, parameters: ClassParameters) -> Numbers:
-        """Classes x decisions: expected number of orders in the window after the decision."""
+        """Classes x decisions: mean number of orders in the window."""
         extra = np.column_stack([parameters.extra_orders, np.zeros(len(parameters.class_share))])
-        return self.expected_part(parameters) + self.window_share * extra[:, self.offer]
+        return self.orders_anyway(parameters) + self.window_share * extra[:, self.offer]
 
 
-def _expectation(decisions: _Decisions, parameters: ClassParameters) -> tuple[Numbers, float]:
+def _expectation_step(decisions: _Decisions, parameters: ClassParameters) -> tuple[Numbers, float]:
     """Membership, customers x classes, and the log-likelihood less what does not depend on parameters."""
     history, means = decisions.history, decisions.mean_orders(parameters)
     of_decisions = history.order_count * np.log(means) - means
@@ -254,10 +254,10 @@ def _expectation(decisions: _Decisions, parameters: ClassParameters) -> tuple[Nu
     return np.exp(joint - of_customers).T, float(of_customers.sum())
 
 
-def _maximisation(decisions: _Decisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
+def _maximisation_step(decisions: _Decisions, parameters: ClassParameters, membership: Numbers) -> ClassParameters:
     """Parameters that are likelier: orders are split into those expected and, after an offer, extra ones."""
     history, weight = decisions.history, membership[decisions.history.customer].T
-    anyway = decisions.expected_part(parameters) / decisions.mean_orders(parameters) * history.order_count
+    anyway = decisions.orders_anyway(parameters) / decisions.mean_orders(parameters) * history.order_count
     prior_orders = PRIOR_DECISIONS * decisions.expected_orders.mean()
     opened, redeemed = (
         (membership.T @ part + PRIOR_COUNT * share) / (membership.T @ whole + PRIOR_COUNT)

@@ -9,10 +9,9 @@ import sqlalchemy as sa
 
 from patron.commands.outreach.campaigns.campaign_steps import require_known
 from patron.decide.campaign_selection import message_alone
-from patron.decide.candidates import effects_query, issued_query
+from patron.decide.candidates import issued_query
 from patron.decide.eligibility import Supply
-from patron.decide.expected_value import Evidence, MeasuredEffect
-from patron.decide.offer_responses import RESPONSES_QUERY, offer_responses
+from patron.decide.evidence import Evidence, read_evidence
 from patron.schema.common_sentences import NO_OFFER
 from patron.schema.outreach.message_states import MessageState
 from patron.schema.sentences import Sentence
@@ -61,14 +60,9 @@ def campaign_policy(policy: Policy, campaign: Campaign) -> Policy:
 
 
 def evidence_of(shop: Shop, snapshot: Snapshot) -> Evidence:
-    """Effects that runs measured, and what experts assume."""
-    effects = {
-        (row["offer"], row["stratum"]): MeasuredEffect(row["effect_cents"], row["standard_error"], row["window_share"])
-        for row in snapshot.query(effects_query()).to_pylist()
-    }
+    """What runs measured, and what experts assume."""
     rules = OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
-    responses = offer_responses(snapshot.query(RESPONSES_QUERY))
-    return Evidence(effects, margin_share=shop.settings.shop.margin_share, responses=responses, rules=rules)
+    return read_evidence(snapshot.query, margin_share=shop.settings.shop.margin_share, rules=rules)
 
 
 def supply_of(shop: Shop, snapshot: Snapshot, period: Period, day: date) -> Supply:

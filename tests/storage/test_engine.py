@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import time
 from datetime import UTC, datetime
 
 import duckdb
@@ -76,3 +77,27 @@ def test_ctrl_c_in_a_statement_is_ctrl_c_for_whoever_runs_it():
     with pytest.raises(KeyboardInterrupt):
         engine.query(f"select count(*) from {numbers} a, {numbers} b, {numbers} c")
     engine.close()
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_while_the_engine_opens_is_ctrl_c_for_whoever_runs_it():
+    def query_once() -> None:
+        engine = DuckEngine()
+        engine.query("select 1")
+        engine.close()
+
+    signal.signal(signal.SIGALRM, signal.default_int_handler)  # why: a timer sends no other, and the handler counts
+    started = time.perf_counter()
+    query_once()
+    seconds = time.perf_counter() - started
+    moments = 50
+    interrupted = 0
+    for moment in range(1, moments + 1):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds * moment / moments)
+            query_once()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert interrupted > moments / 4

@@ -61,7 +61,7 @@ class DuckEngine:
 
         Raises NoSpace.
         """
-        with _refusals(), self._open_database(config or {}) as con:
+        with self._open_database(config or {}) as con, _refusals():
             _register(con, tables)
             yield con
 
@@ -130,11 +130,12 @@ class DuckEngine:
                 database.close()
 
     def _open_database(self, config: Mapping[str, str | int] = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
-        con = duckdb.connect(config={**self._config, **config})
-        con.execute("set global TimeZone = 'UTC'")
-        for name, (args, body, _) in PORTABLE.items():
-            con.execute(f"create macro {name}({', '.join(args)}) as {body}")
-        return con
+        with _refusals():
+            con = duckdb.connect(config={**self._config, **config})
+            con.execute("set global TimeZone = 'UTC'")
+            for name, (args, body, _) in PORTABLE.items():
+                con.execute(f"create macro {name}({', '.join(args)}) as {body}")
+            return con
 
 
 def _register(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table] | None) -> None:

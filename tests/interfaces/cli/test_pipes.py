@@ -18,9 +18,11 @@ ROWS = "select a.x from (select unnest(generate_series(1, 30000)) as x) a, (sele
 STUCK = "select levenshtein(repeat('ab', 500000), repeat('ba', 500000))"
 STOPPED = "patron: stopped; a command that had not finished can be run again"
 SERVER = """
-import json, os, sys
+import json, os, signal, sys
 import patron.answers.data.sql_query, patron.commands.data.doctor, patron.interfaces.cli.render, patron.storage.shop
 from patron.__main__ import main
+# why: a shell that runs the tests in the background makes its children ignore an interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for line in sys.stdin:
     args, out, err = json.loads(line)
     pid = os.fork()

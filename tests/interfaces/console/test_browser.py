@@ -265,6 +265,9 @@ def test_a_chart_is_drawn_for_the_screen_that_its_reader_has(chromium, address):
     wide = page.locator(".drawn-wide").count()
     for width, drawn, other in ((1280, ".drawn-wide", ".drawn-narrow"), (390, ".drawn-narrow", ".drawn-wide")):
         page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function(
+            "screen => document.cookie.includes(screen)", arg=f"screen={drawn.removeprefix('.drawn-')}"
+        )
         page.goto(f"{address}/overview")
         assert (page.locator(f"{drawn}:visible").count(), page.locator(other).count()) == (wide, 0), width
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -505,9 +505,11 @@ def test_a_server_that_can_have_no_sockets_answers_itself(shop, tmp_path, monkey
     assert is_missing or list(deep.iterdir()) == []
 
 
-def test_a_process_whose_server_ended_before_it_was_ready_leaves_nothing(made_shop, tmp_path):
+@pytest.mark.parametrize("is_folder_left", [True, False])
+def test_a_process_whose_server_ended_before_it_was_ready_leaves_nothing(made_shop, tmp_path, is_folder_left):
     folder = tmp_path / "sockets"
-    folder.mkdir()
+    if is_folder_left:  # as of a server that was killed
+        folder.mkdir()
     command = [sys.executable, "-m", AnswerProcess.module, str(made_shop.folder), str(folder / "answers-0")]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     assert ended.stderr == b""

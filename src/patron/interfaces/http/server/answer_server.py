@@ -58,7 +58,10 @@ def main(folder: Path, socket_path: Path, *, is_demo: bool) -> None:
     )
     socket_path.unlink(missing_ok=True)  # why: the process before left it
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(socket_path))
+    try:
+        listener.bind(str(socket_path))
+    except FileNotFoundError:  # why: the server has ended already, and deleted the folder
+        return
     # why only now: where the server has ended already, a socket that is bound later would be left behind
     threading.Thread(target=_exit_when_input_closes, args=(socket_path,), daemon=True).start()
     run_server(config, listener, turn_seconds=TURN_SECONDS)

@@ -33,6 +33,7 @@ from patron.predict.pinned_models import require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
+from patron.predict.recommend.product_content import image_vectors
 from patron.predict.recommend.product_edges import product_edges
 from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
@@ -60,7 +61,7 @@ from patron.storage.workspace.run_files import (
     outbox_digests,
     unmark_held_run,
 )
-from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
@@ -202,7 +203,7 @@ def run_loop(
     every model, also one that could score for some days yet.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceError for a cutoff whose offers
     were sent or withdrawn, WorkspaceBusy when another process is at work, NoSpace; before anything is written BadFile
-    for edges of products that cannot be read, SettingsError for offer rules,
+    for edges or image vectors of products that cannot be read, SettingsError for offer rules,
     LakeDamaged or WorkspaceError for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
@@ -213,6 +214,7 @@ def run_loop(
         )
     with shop.run_lock(), shop.read_once():
         product_edges(shop.folder / PRODUCT_EDGES_FILE)
+        image_vectors(shop.folder / IMAGE_VECTORS_FILE)
         OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         require_open(shop, run)

@@ -80,6 +80,7 @@ class Told:
     name: str
     complexity: int = 1
     is_baseline: bool = False
+    module: str = ""
 
     def fit(self, table):
         if np.isnan(at(table, max(table["as_of"].to_pylist()))[self.name].to_numpy()).any():

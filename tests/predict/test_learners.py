@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from tests.predict.extras import with_extra
 
 from patron.estimators.learner import FORECAST, Explains
 from patron.predict import churn, value
@@ -21,7 +22,9 @@ SCORED = tuple(question for question in QUESTIONS if not question.is_ranking)
 TESTED = {**LEARNERS, VALUE.name: value.CANDIDATES}
 CASES = [(question, learner) for question in SCORED for learner in TESTED[question.name]]
 every_learner = pytest.mark.parametrize(
-    ("question", "learner"), CASES, ids=[f"{question.name}-{learner.name}" for question, learner in CASES]
+    ("question", "learner"),
+    [with_extra(learner, question) for question, learner in CASES],
+    ids=[f"{question.name}-{learner.name}" for question, learner in CASES],
 )
 
 

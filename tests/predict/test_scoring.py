@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from tests.predict.extras import with_extra
 
 from patron.predict import READS, WRITES, predict_stage, scoring
 from patron.predict.feature_matrix import ORDER_PROBABILITY
@@ -168,7 +169,7 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     assert "| rmse |" in text
 
 
-@pytest.mark.parametrize("model", SPEND_MODELS, ids=lambda one: one.name)
+@pytest.mark.parametrize("model", [with_extra(one) for one in SPEND_MODELS], ids=lambda one: one.name)
 def test_whoever_is_champion_customers_add_up_to_the_shop_with_its_interval(finished, model):
     """Before, only the stack's forecasts added up to a total with an interval."""
     view, _ = finished

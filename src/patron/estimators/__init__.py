@@ -8,6 +8,7 @@
 - `multiple_tests`: p-values of several tests at once
 - `shrunken_rates`: rates of groups, drawn to a prior
 - `bootstrap`: intervals over customers, paired gains
+- `torch_import`: torch, where its extra is installed, and draws that are the same each time
 - `text_terms`: terms of a text in any mix of languages
 - `hulls`: steps along the upper hull of what choices bring and cost
 - `importance_sampling`: means under another policy than the one that drew the rows

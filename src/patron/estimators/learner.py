@@ -1,6 +1,7 @@
 """What every learner is, and what some can do besides: frozen settings that `fit` rows; what is fitted predicts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -48,6 +49,8 @@ class Learner(Protocol):
     """The class whose `load` reads what this learner's fitted form saved; `object` where nothing is kept."""
     is_baseline: ClassVar[bool] = False
     """Whether it is a rule that the others are judged by."""
+    module: ClassVar[str] = ""
+    """Module of an extra that fitting needs; what is fitted predicts without it."""
     exemptions: ClassVar[Mapping[str, str]] = {}
     """Conformance checks this learner is excused from, each with its reason."""
 
@@ -83,6 +86,11 @@ class Explains(Protocol):
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """Feature names, and one row of signed contributions per given row (log-odds, or the question's unit)."""
         ...
+
+
+def fittable(learners: Iterable[Learner]) -> tuple[Learner, ...]:
+    """The learners whose extra is installed, if they need one."""
+    return tuple(learner for learner in learners if not learner.module or find_spec(learner.module))
 
 
 def forecasts(values: Numbers) -> pa.Table:

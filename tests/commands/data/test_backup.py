@@ -3,6 +3,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from patron.commands.data.backup import backup, restore
@@ -100,10 +101,11 @@ def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_privat
     (shop.folder / "tracking").mkdir()
     (shop.folder / "tracking" / "Product Viewed.json").write_text('{"type": "object"}')
     (shop.folder / "product_edges.csv").write_text("product_id,related_id,kind\n")
+    pq.write_table(pa.table({"product_id": ["a"], "vector": [[1.0]]}), shop.folder / "image_vectors.parquet")
     backup(shop, tmp_path / "b.tar.gz")
     restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
     assert (tmp_path / "again" / "tracking" / "Product Viewed.json").read_text() == '{"type": "object"}'
-    assert (tmp_path / "again" / "product_edges.csv").exists()
+    assert all((tmp_path / "again" / name).exists() for name in ("product_edges.csv", "image_vectors.parquet"))
     assert not [path for path in (tmp_path / "again").rglob("*") if path.stat().st_mode & 0o077]
     with closing(Shop.open(tmp_path / "again")) as again:
         assert audit_log.entries(again.store)[-1].action == "restored"

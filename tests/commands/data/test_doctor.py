@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from deltalake import DeltaTable
@@ -202,6 +204,16 @@ def test_edges_of_products_that_cannot_be_read_or_are_about_none_are_named(w):
     path.write_text("product_id,related_id,kind\nmaker,filters,goes with\n")
     problem = wrong(w)["product edges"]
     assert (problem.level, "line 2: 'goes with' is not a valid kind" in problem.what) == ("problem", True)
+
+
+def test_vectors_of_pictures_that_cannot_be_read_or_are_of_no_product_are_named(w):
+    path = w / "image_vectors.parquet"
+    pq.write_table(pa.table({"product_id": ["no such product"], "vector": [[0.5, 1.0]]}), path)
+    found = wrong(w)
+    assert "1 of 1 vectors are of products that the shop does not have: no such" in found["image vectors"].what
+    assert "image_vectors.parquet is new" in found["image_vectors.parquet"].what
+    path.write_text("no Parquet")
+    assert wrong(w)["image vectors"].level == "problem"
 
 
 def test_an_outbox_file_that_is_missing_or_changed_is_found_unless_patron_changed_it(w):

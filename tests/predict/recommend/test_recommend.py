@@ -1,13 +1,16 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.predict.extras import with_extra
 
 from patron.predict.backtest import backtest, to_table
 from patron.predict.recommend import LEARNERS
-from patron.predict.recommend.library_lists import ItemHazardLists, PopularityLists
+from patron.predict.recommend.library_lists import AttentionLists, ItemHazardLists, PopularityLists, TowerLists
+from patron.predict.recommend.product_content import content_at
+from patron.predict.recommend.purchase_history import PurchaseHistory
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import RECOMMEND
@@ -62,7 +65,15 @@ def test_what_is_due_comes_first_with_its_rhythm():
     assert facts == {"lamp": ("buy_again", 1.0, None), "sold": ("popular", None, None)}
 
 
-@pytest.mark.parametrize("learner", LEARNERS[:2], ids=lambda learner: learner.name)
+SMALL = (
+    *LEARNERS[:2],
+    AttentionLists(fewest_lines=0, epochs=1, fewest_updates=20),
+    TowerLists(fewest_lines=0),
+)
+"""Lists that can be made of few purchases."""
+
+
+@pytest.mark.parametrize("learner", [with_extra(learner) for learner in SMALL], ids=lambda learner: learner.name)
 class TestEveryRecommender:
     def test_lists_no_product_twice_and_ranks_from_one(self, learner):
         history = drawn(50, 80, 2_000)
@@ -105,7 +116,30 @@ class TestEveryRecommender:
             learner.fit(purchases([("a", None, 3.0)]))
 
 
+@pytest.mark.extra
+def test_a_product_that_nobody_has_bought_is_listed_for_those_who_like_its_looks(import_extra):
+    import_extra("torch", "deep")
+    rng = np.random.default_rng(0)
+    looks = np.repeat([[1.0, 0.0], [0.0, 1.0]], 41, axis=0) + rng.normal(0, 0.1, (82, 2))
+    customer, bought = rng.integers(0, 100, 3_000), rng.integers(0, 40, 3_000)
+    names = [f"{look}{number}" for look in "ab" for number in range(41)]  # a40 and b40 are new
+    history = purchases(
+        (f"c{one}", names[41 * (one % 2) + product], day)
+        for one, product, day in zip(customer, bought, rng.uniform(0, 90, 3_000), strict=True)
+    )
+    listed = pa.table({"product_id": names, "name": ["print"] * 82, "known_at": [CUTOFF - timedelta(days=9)] * 82})
+    known = content_at(listed.cast(KNOWN), (pa.array(names), looks), CUTOFF)
+    lists = (
+        TowerLists(fewest_lines=0, count=41, fewest_new=0).fit(PurchaseHistory(history, content=known)).predict(history)
+    )
+    for one in range(20):
+        new = [product for product in lists_of(lists, f"c{one}") if product in {"a40", "b40"}]
+        assert new == ["ab"[one % 2] + "40"]
+    assert content_at(listed.cast(KNOWN), None, CUTOFF - timedelta(days=10)).items.to_pylist() == []
+
+
 CUTOFF = datetime(2017, 12, 5, tzinfo=UTC)
+KNOWN = pa.schema([("product_id", pa.string()), ("name", pa.string()), ("known_at", pa.timestamp("us", tz="UTC"))])
 
 
 def backtested(origin, **changes):

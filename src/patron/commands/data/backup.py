@@ -40,6 +40,7 @@ from patron.storage.store.embedded_store import commit_count, copy_store, store_
 from patron.storage.workspace.run_files import drop_outbox_files
 from patron.storage.workspace.workspace_files import (
     DATA_FOLDERS,
+    IMAGE_VECTORS_FILE,
     INBOX_BOUND_FILE,
     INBOX_FILE,
     MAPPINGS_FOLDER,
@@ -68,7 +69,7 @@ NAME_BACKUP = Sentence("name_backup", "Name a file written by `patron backup`.")
 
 MANIFEST = "patron-backup.json"
 PLAIN = (
-    *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE),
+    *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, IMAGE_VECTORS_FILE),
     *("models", TRACKING_FOLDER, MAPPINGS_FOLDER),
 )
 """The outbox stays out: it holds ids in clear, and running its run again writes it again."""

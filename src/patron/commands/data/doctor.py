@@ -301,6 +301,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "runs": _runs,
     "tracking plan": _plan,
     "product edges": doctor_files.product_edges,
+    doctor_files.IMAGES_CHECK: doctor_files.image_vectors,
     "changes": doctor_files.changed_since_run,
     "outbox": doctor_files.outbox,
     "sending": _sending,

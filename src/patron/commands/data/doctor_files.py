@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from patron.storage.store.store import RUNS
 from patron.storage.workspace.run_files import (
     EDGES,
     FILES,
+    IMAGES,
     OUTBOX,
     POLICY,
     RULES,
@@ -25,13 +27,20 @@ from patron.storage.workspace.run_files import (
     digests_of,
     files_of_run,
 )
-from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 DOCTOR_UNKNOWN_PRODUCTS = Sentence(
     "doctor.unknown_products", "{count} of {whole} lines name a product that the shop does not have: lines {names}"
 )
 DOCTOR_CORRECT_LINES = Sentence("doctor.correct_lines", "Correct their ids, or delete the lines; they do not count.")
 DOCTOR_LINES = Sentence("doctor.lines", "{count} lines")
+DOCTOR_UNKNOWN_IMAGES = Sentence(
+    "doctor.unknown_images", "{count} of {whole} vectors are of products that the shop does not have: {names}"
+)
+DOCTOR_CORRECT_IMAGES = Sentence(
+    "doctor.correct_images", "Write the ids as your events do; until then these vectors do not count."
+)
+DOCTOR_IMAGES = Sentence("doctor.images", "vectors of {count} products")
 DOCTOR_WRITE_AGAIN = Sentence(
     "doctor.write_again", "Write it again: `patron run --as-of {run}`. Until then send nothing of it."
 )
@@ -41,22 +50,24 @@ DOCTOR_OUTBOX_CHANGED = Sentence("doctor.outbox_changed", "{file} was changed si
 DOCTOR_DELETE_FILE = Sentence("doctor.delete_file", "Delete the file.")
 
 CHANGES_NAMED, LINES_NAMED = 3, 5
+IMAGES_CHECK = "image vectors"
 CHANGED_TODO = Sentence(
     "doctor.changed_todo",
     "If nobody intended this, restore the file from a backup; otherwise the change counts from the next run on.",
 )
-DIGESTS = {TRACKING, EDGES, RULES}
+DIGESTS = {TRACKING, EDGES, IMAGES, RULES}
 TITLES = {
     SETTINGS: SETTINGS_FILE,
     POLICY: POLICY_FILE,
     TRACKING: "tracking/",
     EDGES: PRODUCT_EDGES_FILE,
+    IMAGES: IMAGE_VECTORS_FILE,
     RULES: OFFER_RULES_FILE,
 }
 
 
 def changed_since_run(shop: Shop) -> Iterator[Finding]:
-    """What differs from the settings, policy, tracking plan, product edges and offer rules that the last run read."""
+    """What differs from settings, policy, tracking plan, facts of products and offer rules that the last run read."""
     run_id, before = next(_runs(shop), ("", {}))
     if not before:
         return
@@ -83,7 +94,7 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
     except BadFile as refused:
         yield Finding("product edges", "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
         return
-    known = shop.lake.read(PRODUCTS)["product_id"] if shop.lake.exists(PRODUCTS) else PRODUCTS.empty()["product_id"]
+    known = _known_products(shop)
     is_known = pc.and_(*(pc.is_in(edges[name], known) for name in ("product_id", "related_id")))
     lines = edges.filter(pc.invert(is_known))["line"].to_pylist()
     if lines:
@@ -92,6 +103,33 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
         yield Finding("product edges", "warning", what, DOCTOR_CORRECT_LINES)
     else:
         yield Finding("product edges", "ok", DOCTOR_LINES(count=edges.num_rows))
+
+
+def image_vectors(shop: Shop) -> Iterator[Finding]:
+    """Whether the vectors of pictures can be read, and are about products that the shop has."""
+    path = shop.folder / IMAGE_VECTORS_FILE
+    if not path.exists():
+        return
+    from patron.recommenders.content import read_image_vectors  # noqa: PLC0415 - as for edges
+
+    try:
+        ids, _ = read_image_vectors(path)
+    except BadFile as refused:
+        yield Finding(IMAGES_CHECK, "problem", AT_PLACE(place=refused.where, reasons=refused.what), refused.todo)
+        return
+    known = _known_products(shop)
+    unknown = ids.filter(pc.invert(pc.is_in(ids.cast(known.type), known))).to_pylist()
+    if unknown:
+        named = ", ".join(map(str, unknown[:LINES_NAMED])) + (" and more" if len(unknown) > LINES_NAMED else "")
+        what = DOCTOR_UNKNOWN_IMAGES(count=len(unknown), whole=len(ids), names=named)
+        yield Finding(IMAGES_CHECK, "warning", what, DOCTOR_CORRECT_IMAGES)
+    else:
+        yield Finding(IMAGES_CHECK, "ok", DOCTOR_IMAGES(count=len(ids)))
+
+
+def _known_products(shop: Shop) -> pa.ChunkedArray:
+    """Ids of the products that the last run knew."""
+    return (shop.lake.read(PRODUCTS) if shop.lake.exists(PRODUCTS) else PRODUCTS.empty())["product_id"]
 
 
 def outbox(shop: Shop) -> Iterator[Finding]:

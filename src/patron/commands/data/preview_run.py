@@ -20,6 +20,7 @@ from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import drop_outbox_files
 from patron.storage.workspace.workspace_files import (
     DATA_FOLDERS,
+    IMAGE_VECTORS_FILE,
     OFFER_RULES_FILE,
     POLICY_FILE,
     PREVIEW_PREFIX,
@@ -38,7 +39,10 @@ PREVIEW_NEEDS_FILES = Sentence(
 )
 RUN_ON_COPY = Sentence("run_on_copy", "Restore a copy of the database, and run on it.")
 
-COPIED = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, TRACKING_FOLDER)
+COPIED = (
+    *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, IMAGE_VECTORS_FILE),
+    TRACKING_FOLDER,
+)
 LINKED = ("lake", "models")
 """Folders whose Parquet files and models are never changed once they are written: the copy links to them."""
 LOG_FOLDER = "_delta_log"

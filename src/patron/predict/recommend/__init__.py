@@ -1,6 +1,18 @@
 """Which products each customer buys in the next 28 days."""
 
-from patron.predict.recommend.library_lists import ItemHazardLists, LearnedLists, PopularityLists
+from patron.predict.recommend.library_lists import (
+    AttentionLists,
+    ItemHazardLists,
+    LearnedLists,
+    LibraryLists,
+    PopularityLists,
+    TowerLists,
+)
 
-LEARNERS = (PopularityLists(), ItemHazardLists(), LearnedLists())
-"""The last one is a candidate where policy.toml has [recommendations] ranking = "learned"."""
+LEARNERS: tuple[LibraryLists, ...] = (
+    PopularityLists(),
+    ItemHazardLists(),
+    LearnedLists(),
+    AttentionLists(),
+    TowerLists(),
+)

@@ -1,5 +1,6 @@
 """Recommendations of a run: backtest, fit the champion, keep it, and rank products for every customer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -8,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.estimators.learner import fittable
 from patron.govern.vault import IDENTIFIER
 from patron.predict.origins import MAX_ORIGINS
 from patron.predict.part_result import PartResult
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.codes import encoded, numbers_of
-from patron.predict.recommend.library_lists import FittedLists, LearnedLists
+from patron.predict.recommend.library_lists import FittedLists
 from patron.predict.recommend.list_probabilities import ListProbabilities
+from patron.predict.recommend.product_content import content_at, image_vectors, read_products
 from patron.predict.recommend.prospect_lists import prospect_lists
 from patron.predict.recommend.purchase_history import PurchaseHistory, promotions_at, read_promotions
 from patron.predict.recommend.ranking_origins import RankingOrigin
@@ -54,11 +57,18 @@ def rank_products(view: StageView) -> PartResult:
         view.write("related_products", RELATED_PRODUCTS.empty())
         return PartResult()
     learners = tuple(
-        learner for learner in LEARNERS if not isinstance(learner, LearnedLists) or _uses_learned_ranking(view)
+        learner for learner in LEARNERS if not learner.is_learned or view.policy.recommendations.ranking == "learned"
     )
+    products = read_products(view) if any(learner.uses_content for learner in fittable(learners)) else None
+    images = image_vectors(view.image_vectors_file)
+
+    def known_at(cutoff: datetime) -> PurchaseHistory:
+        content = None if products is None else content_at(products, images, cutoff)
+        return PurchaseHistory(history_at(lines, cutoff), promotions_at(promotions, cutoff), content)
 
     def train() -> TrainedModel:
-        trained = train_model(view, RECOMMEND, learners, ranking_origins(view, lines, promotions), history)
+        known = known_at(view.run.as_of)
+        trained = train_model(view, RECOMMEND, learners, ranking_origins(view, lines, known_at), known)
         fitted = replace(cast("FittedLists", trained.fitted), probabilities=_probabilities(trained))
         return replace(trained, fitted=fitted, rows=history.purchases)
 
@@ -72,10 +82,6 @@ def rank_products(view: StageView) -> PartResult:
     return PartResult(model.backtests, trainings=(model.training,))
 
 
-def _uses_learned_ranking(view: StageView) -> bool:
-    return view.policy.recommendations.ranking == "learned"
-
-
 def _probabilities(trained: TrainedModel) -> ListProbabilities | None:
     """What the champion's scores meant at the newest past cutoff; None without one."""
     if not trained.result.origins:
@@ -84,16 +90,19 @@ def _probabilities(trained: TrainedModel) -> ListProbabilities | None:
     return ListProbabilities.fit(evaluation.listed) if evaluation.listed else None
 
 
-def ranking_origins(view: StageView, lines: pa.Table, promotions: pa.Table) -> list[RankingOrigin]:
-    """Past cutoffs whose 28 days are over and before which there was some history, the earliest first."""
+def ranking_origins(
+    view: StageView, lines: pa.Table, known_at: Callable[[datetime], PurchaseHistory]
+) -> list[RankingOrigin]:
+    """Past cutoffs whose 28 days are over and before which there was some history, the earliest first.
+
+    `known_at` says what was known at a cutoff.
+    """
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     earliest = first["first_at"][0].as_py() + timedelta(days=MIN_HISTORY_DAYS)
     steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MAX_ORIGINS, 0, -1))
     return [
-        RankingOrigin.of(
-            cutoff, history_at(lines, cutoff), _bought_after(lines, cutoff), promotions_at(promotions, cutoff)
-        )
+        RankingOrigin.of(cutoff, known_at(cutoff), _bought_after(lines, cutoff))
         for cutoff in steps
         if earliest <= cutoff
     ]

@@ -118,8 +118,14 @@ class LibraryLists(Learner, ABC):
     """Products per customer ..."""
     fewest_new: int = 20
     """... and more, where fewer than so many of them are new to the customer."""
+    fewest_lines: int = 0
+    """Purchases below which there is too little to learn from."""
 
     fitted: ClassVar[type] = FittedLists
+    is_learned: ClassVar[bool] = False
+    """Whether it is a candidate only where policy.toml has [recommendations] ranking = "learned"."""
+    uses_content: ClassVar[bool] = False
+    """Whether it ranks products by what is known of them, also those that nobody has bought."""
 
     @property
     @abstractmethod
@@ -134,22 +140,30 @@ class LibraryLists(Learner, ABC):
         """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
         history = PurchaseHistory.of(table)
         purchases = history.purchases
+        if purchases.num_rows < self.fewest_lines:
+            what = f"{purchases.num_rows} purchases are too few to learn an order of products from"
+            todo = f"It is tried from {self.fewest_lines} purchases on."
+            raise NotEnoughData(what, where="recommend", todo=todo)
         customers, bought = encoded(purchases["customer_id"]), encoded(purchases["product_id"])
         if not len(bought.dictionary):
             raise NotEnoughData(
                 "no purchase names a product", where="recommend", todo="Import order lines with product ids."
             )
-        products = bought.dictionary.sort()
+        content = history.content if self.uses_content else None
+        listed = [bought.dictionary.cast(pa.string()), *([content.items.cast(pa.string())] if content else [])]
+        products = pa.concat_arrays(listed).unique().sort()
         known = np.append(numbers_of(bought.dictionary, products), -1)
         product = known[bought.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
         rows = _interactions(customers, product, float_column(purchases, "days_before"))
         planned = encoded(history.promotions["item_id"])
         places = np.append(numbers_of(planned.dictionary, products), -1)
         promotions = _numbered(history.promotions, places[planned.indices.to_numpy(zero_copy_only=False)])
-        return FittedLists(self, tuple(products.to_pylist()), self.fit_recommender(rows, promotions))
+        numbered = PurchaseHistory(rows, promotions, content.numbered(products) if content else None)
+        return FittedLists(self, tuple(products.to_pylist()), self.fit_recommender(numbered))
 
-    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:  # noqa: ARG002 - for those that know a plan
-        """Fit the recommender to numbered products; no customer is kept."""
+    def fit_recommender(self, history: PurchaseHistory) -> recommenders.FittedRecommender:
+        """Fit the recommender to numbered customers and products; no customer is kept."""
+        rows = history.purchases
         return self.recommender.fit(rows).fold_in(rows.slice(0, 0), at=0.0)
 
 
@@ -187,29 +201,63 @@ class LearnedLists(LibraryLists):
     """The union of several recommenders' candidates in an order that trees learned from the last days."""
 
     fewest_lines: int = 20_000
-    """Purchases below which there is too little to learn an order from."""
 
     name: ClassVar[str] = "learned_ranking"
     complexity: ClassVar[int] = 2
+    is_learned: ClassVar[bool] = True
 
     @property
     def recommender(self) -> recommenders.LearnedRanking:
         """The library's default, for lists of the coming weeks."""
         return replace(recommenders.DEFAULT, asked="window")
 
-    def fit_recommender(self, rows: pa.Table, promotions: pa.Table) -> recommenders.FittedRecommender:
+    def fit_recommender(self, history: PurchaseHistory) -> recommenders.FittedRecommender:
         """As all lists, with what the shop plans; no plan is kept, since each prediction has its own."""
-        none = promotions.slice(0, 0)
-        return self.recommender.fit(rows, promotions).fold_in(rows.slice(0, 0), 0.0, none)
+        rows, none = history.purchases, history.promotions.slice(0, 0)
+        return self.recommender.fit(rows, history.promotions).fold_in(rows.slice(0, 0), 0.0, none)
 
-    def fit(self, table: pa.Table | PurchaseHistory) -> FittedLists:
-        """As all lists. Raises NotEnoughData also below `fewest_lines`."""
-        count = PurchaseHistory.of(table).purchases.num_rows
-        if count < self.fewest_lines:
-            what = f"{count} purchases are too few to learn an order of products from"
-            todo = f"It is tried from {self.fewest_lines} purchases on."
-            raise NotEnoughData(what, where="recommend", todo=todo)
-        return super().fit(table)
+
+@dataclass(frozen=True)
+class AttentionLists(LibraryLists):
+    """What comes next in a customer's sequence, by self-attention and by transitions; needs the extra `deep`."""
+
+    fewest_lines: int = 5_000
+    epochs: int = 5
+    fewest_updates: int = 1_500
+    """Both as of the recommender, half of what it does by itself: a run fits it at each past cutoff."""
+
+    name: ClassVar[str] = "attention_mixture"
+    complexity: ClassVar[int] = 3
+    module: ClassVar[str] = "torch"
+    is_learned: ClassVar[bool] = True
+
+    @property
+    def recommender(self) -> recommenders.Recommender:
+        """Attention and transitions."""
+        return recommenders.AttentionMixture(epochs=self.epochs, fewest_updates=self.fewest_updates)
+
+
+@dataclass(frozen=True)
+class TowerLists(LibraryLists):
+    """Histories against what products are: catalogue and pictures, also of new ones; needs the extra `deep`."""
+
+    fewest_lines: int = 5_000
+
+    name: ClassVar[str] = "two_towers"
+    complexity: ClassVar[int] = 3
+    module: ClassVar[str] = "torch"
+    is_learned: ClassVar[bool] = True
+    uses_content: ClassVar[bool] = True
+
+    @property
+    def recommender(self) -> recommenders.TwoTowers:
+        """Two towers."""
+        return recommenders.TwoTowers()
+
+    def fit_recommender(self, history: PurchaseHistory) -> recommenders.FittedRecommender:
+        """As all lists, with what is known of products."""
+        rows = history.purchases
+        return self.recommender.fit(rows, history.content).fold_in(rows.slice(0, 0), at=0.0)
 
 
 def _prior_probabilities(customer: np.ndarray, score: np.ndarray, is_repeat: np.ndarray) -> np.ndarray:
@@ -220,7 +268,9 @@ def _prior_probabilities(customer: np.ndarray, score: np.ndarray, is_repeat: np.
     return share * np.where(is_repeat, ASSUMED_REPEAT, ASSUMED_NEW)
 
 
-KINDS: Mapping[str, type[LibraryLists]] = {one.name: one for one in (PopularityLists, ItemHazardLists, LearnedLists)}
+KINDS: Mapping[str, type[LibraryLists]] = {
+    one.name: one for one in (PopularityLists, ItemHazardLists, LearnedLists, AttentionLists, TowerLists)
+}
 
 
 def _numbered(promotions: pa.Table, product: np.ndarray) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What lists are made from: purchases known before a cutoff, and what the shop had planned by then."""
+"""What lists are made from: purchases known before a cutoff, and what the shop had planned and listed by then."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,6 +8,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.recommenders.content import ProductVectors
 from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
 
@@ -29,7 +30,7 @@ NO_PROMOTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class PurchaseHistory:
-    """Purchases and the plan; their times are counted from the cutoff."""
+    """Purchases, the plan and the products; times are counted from the cutoff."""
 
     purchases: pa.Table
     """customer_id, product_id, days_before; a row without a product names a customer and no purchase."""
@@ -41,8 +42,11 @@ class PurchaseHistory:
         """Purchases alone have no plan."""
         return history if isinstance(history, PurchaseHistory) else cls(history)
 
+    content: ProductVectors | None = None
+    """What is known of the products, for lists that use it."""
+
     def with_purchases(self, purchases: pa.Table) -> Self:
-        """Other purchases with the same plan."""
+        """Other purchases with the same plan and products."""
         return replace(self, purchases=purchases)
 
 

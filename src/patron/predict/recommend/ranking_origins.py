@@ -14,7 +14,7 @@ from patron.estimators.learner import Fitted
 from patron.predict.origins import Origin
 from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
 from patron.predict.recommend.list_probabilities import ListedPairs, places_by_kind
-from patron.predict.recommend.purchase_history import NO_PROMOTIONS, PurchaseHistory
+from patron.predict.recommend.purchase_history import PurchaseHistory
 from patron.schema.models.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
 from patron.schema.numbers import Numbers, float_column
 
@@ -70,15 +70,15 @@ class RankingOrigin(Origin):
     """
 
     @classmethod
-    def of(cls, cutoff: datetime, history: pa.Table, bought: pa.Table, promotions: pa.Table = NO_PROMOTIONS) -> Self:
-        """Purchases before and after a cutoff, and what the shop had planned by then."""
-        known = PurchaseHistory(history, promotions)
+    def of(cls, cutoff: datetime, history: pa.Table | PurchaseHistory, bought: pa.Table) -> Self:
+        """What was known at a cutoff, and the purchases after it."""
+        known = PurchaseHistory.of(history)
         return cls(cutoff, lambda: known, bought, len(bought["customer_id"].unique()))
 
     def evaluate(self, fitted: Fitted) -> RankingsAtOrigin:
         """Rank for every customer who bought before and after the cutoff, and look at the first ten."""
         buyers = self._buyers
-        lists = fitted.predict(PurchaseHistory(buyers.history, self.known().promotions))
+        lists = fitted.predict(self.known().with_purchases(buyers.history))
         lists = lists.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
         shown = _pairs(lists, buyers.customers, buyers.products)
         customers, ranking, recall = _values(shown, buyers.truth, buyers)
@@ -101,7 +101,7 @@ class RankingOrigin(Origin):
 
     @cached_property
     def _buyers(self) -> "Buyers":
-        return Buyers.of(self.known().purchases, self.test_rows)
+        return Buyers.of(self.known(), self.test_rows)
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,16 @@ class Buyers:
     """Pairs bought before it, likewise."""
 
     @classmethod
-    def of(cls, history: pa.Table, bought: pa.Table) -> Self:
+    def of(cls, known: PurchaseHistory, bought: pa.Table) -> Self:
         """Number customers and products once an origin, for all its learners."""
+        history = known.purchases
         before, after = encoded(history["customer_id"]), encoded(bought["customer_id"])
         is_known = numbers_of(after.dictionary, before.dictionary) >= 0
         customers = after.dictionary.filter(pa.array(is_known)).sort()
         is_buyer = (numbers_of(before.dictionary, customers) >= 0)[before.indices.to_numpy()]
-        sold = [encoded(lines["product_id"]).dictionary for lines in (history, bought)]
-        history, products = history.filter(pa.array(is_buyer)), pa.concat_arrays(sold).unique()
+        listed = [encoded(lines["product_id"]).dictionary for lines in (history, bought)]
+        listed += [known.content.items] if known.content else []
+        history, products = history.filter(pa.array(is_buyer)), pa.concat_arrays(listed).unique()
         owned = distinct(_pairs(history, customers, products))
         return cls(history, customers, products, distinct(_pairs(bought, customers, products)), owned)
 

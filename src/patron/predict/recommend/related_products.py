@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from patron import recommenders
 from patron.predict.recommend.codes import Codes, encoded, numbers_of, places
+from patron.predict.recommend.product_content import read_products
 from patron.predict.recommend.product_edges import (
     STRONGEST,
     edge_links,
@@ -38,7 +39,7 @@ SEQUENCES = recommenders.CoVisitation(neighbours=RELATED + 1, half_life_days=7.0
 
 
 def related_products(view: StageView) -> pa.Table:
-    """Rows of `related_products`, from orders, visits, the catalogue and the file of edges. Raises BadFile."""
+    """Rows of `related_products`: by orders, visits, the catalogue, pictures and the file of edges. Raises BadFile."""
     as_of = view.run.as_of
     orders = view.query(f"""
 select order_id as user_id, product_id as item_id from order_lines
@@ -51,9 +52,7 @@ where product_id is not null and kind in {sql_list(LOOKS)} and known_at < {times
   and occurred_at >= {timestamp(as_of - timedelta(days=VISITS_DAYS))} and occurred_at < {timestamp(as_of)}
 order by 3, 1, 2""")
     links = [linked_products(BASKETS, orders, TOGETHER), linked_products(SEQUENCES, visits, FOLLOWS)]
-    products = view.query(f"""
-select product_id, product_name as name, description, category, department, brand, price_cents from products
-where product_id is not null and known_at < {timestamp(as_of)} order by product_id""")
+    products = read_products(view).drop_columns("known_at")
     kept = view.read("text_vectors")
     if visits.num_rows and products.num_rows:  # why: where nobody is seen looking, no list can follow from a look
         looked_at = pa.concat_arrays([_ids(orders), _ids(visits)])

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.predict.recommend.product_content import ImageVectors, image_vectors
 from patron.recommenders.content import ProductVectors
 from patron.recommenders.content.content_blocks import texts_of
 from patron.recommenders.content.encoded_texts import HASH_TYPE, EncodedTexts, Encoder
@@ -29,10 +30,13 @@ NamedEncoder = tuple[str, Encoder]
 def content_vectors(view: StageView, products: pa.Table, kept: pa.Table) -> ProductVectors:
     """Vectors of products (product_id, name, description, category, ...); `kept` has the rows of `text_vectors`.
 
-    With the encoder where policy.toml wants it and it is installed; else by terms alone.
+    Texts by the encoder where policy.toml wants it and it is installed, else by terms alone; and by their pictures.
     """
     encoder = installed_encoder() if view.policy.recommendations.text_vectors == "encoder" else None
-    return ProductVectors.of(products) if encoder is None else encoded_vectors(view, products, kept, encoder)
+    images = image_vectors(view.image_vectors_file)
+    if encoder is None:
+        return ProductVectors.of(products, supplied=images)
+    return encoded_vectors(view, products, kept, encoder, images)
 
 
 def installed_encoder() -> NamedEncoder | None:
@@ -47,14 +51,20 @@ def installed_encoder() -> NamedEncoder | None:
     return f"{PACKAGE} {metadata.version(PACKAGE)}", _in_batches(USE(threads=1).encode)
 
 
-def encoded_vectors(view: StageView, products: pa.Table, kept: pa.Table, encoder: NamedEncoder) -> ProductVectors:
+def encoded_vectors(
+    view: StageView,
+    products: pa.Table,
+    kept: pa.Table,
+    encoder: NamedEncoder,
+    images: ImageVectors | None = None,
+) -> ProductVectors:
     """Vectors with an encoder, which reads only texts that `text_vectors` lacks; what it returns is kept there."""
     name, encode = encoder
     earlier = _earlier(kept, name)
     encoded = EncodedTexts.of(texts_of(products), lambda texts: _halves(encode(texts)), earlier)
     if earlier is None or not np.array_equal(earlier.hashes, encoded.hashes):
         view.write("text_vectors", _rows(name, encoded))
-    return ProductVectors.of(products, encoder=encoded.rows)
+    return ProductVectors.of(products, encoder=encoded.rows, supplied=images)
 
 
 def _halves(vectors: Any) -> np.ndarray:

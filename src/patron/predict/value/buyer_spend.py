@@ -51,6 +51,8 @@ class SpendModel(Protocol):
     """A model of what buyers spend."""
 
     complexity: ClassVar[int]
+    module: ClassVar[str]
+    """Module of an extra that fitting needs, or ''."""
     fitted: ClassVar[type]
 
     @property
@@ -94,6 +96,7 @@ class HistorySpend:
     name: str = "history_spend"
 
     complexity: ClassVar[int] = 1
+    module: ClassVar[str] = ""
     fitted: ClassVar[type] = FittedHistorySpend
 
     def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedHistorySpend:  # noqa: ARG002
@@ -143,6 +146,7 @@ class BoostedSpend:
     trees: Trees = field(default_factory=Trees)
 
     complexity: ClassVar[int] = 2
+    module: ClassVar[str] = ""
     fitted: ClassVar[type] = FittedBoostedSpend
 
     def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedBoostedSpend:
@@ -236,6 +240,7 @@ class StackedSpend:
     name: str = "stacked_spend"
 
     complexity: ClassVar[int] = 4
+    module: ClassVar[str] = ""
     fitted: ClassVar[type] = FittedStackedSpend
 
     def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedStackedSpend:  # noqa: ARG002

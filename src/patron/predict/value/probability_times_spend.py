@@ -25,13 +25,14 @@ from patron.predict.value.buyer_spend import (
     SpendModel,
     StackedSpend,
 )
+from patron.predict.value.deep_spend import DeepSpend
 from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.training_matrix import TrainingMatrix, with_history
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
 STACK = StackedSpend()
-SPEND_MODELS: tuple[SpendModel, ...] = (STACK, HistorySpend(), BoostedSpend())
+SPEND_MODELS: tuple[SpendModel, ...] = (STACK, HistorySpend(), BoostedSpend(), DeepSpend())
 """Models of spend; the first is fitted first, as the total that all of them add up to follows from it."""
 EXPLAINED = ("expected_paid_cents_per_order_day", ORDER_PROBABILITY)
 """What moves a forecast where only buying history is known."""
@@ -98,6 +99,11 @@ class ProbabilityTimesSpend:
     def complexity(self) -> int:
         """The model's."""
         return self.spend.complexity
+
+    @property
+    def module(self) -> str:
+        """The model's."""
+        return self.spend.module
 
     def fit(self, table: pa.Table) -> FittedValue:
         """Fit the model of spend and the shop's total. Raises NotEnoughData."""

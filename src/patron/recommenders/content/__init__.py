@@ -9,6 +9,7 @@ from patron.recommenders.content.content_neighbours import content_neighbours
 from patron.recommenders.content.edge_file import read_edges
 from patron.recommenders.content.encoded_texts import EncodedTexts, Encoder
 from patron.recommenders.content.graph_edges import KIND_WEIGHTS
+from patron.recommenders.content.image_file import read_image_vectors
 from patron.recommenders.content.product_graph import ProductGraph
 from patron.recommenders.content.product_vectors import ProductVectors
 
@@ -21,5 +22,6 @@ __all__ = [
     "content_neighbours",
     "fuse",
     "read_edges",
+    "read_image_vectors",
     "terms_of",
 ]

@@ -98,6 +98,14 @@ class ProductVectors:
         vectors[:, : factors.shape[1]] = unit_rows(matrix @ factors)
         return cls(id_array(table["product_id"]), vectors, np.diff(matrix.indptr) > 0, encoded)
 
+    def numbered(self, ids: pa.Array) -> Self:
+        """The vectors of these products under their numbers, 0 the first; zero for one that is not known."""
+        codes = codes_of_ids(ids, self.items)
+        vectors = rows_of_places(self.vectors, codes).astype(np.float32)
+        return type(self)(
+            pa.array(np.arange(len(ids))), vectors, np.append(self.has_content, False)[codes]
+        )  # -1 is the last
+
     def similar(self, item_ids: Any, k: int = 10) -> pa.Table:
         """The products most like each one: columns item_id, similar_id, rank from 1, score from 0 to 1.
 

@@ -1,5 +1,5 @@
 """Recommenders that are networks: fitted by torch (the extra deep), recommending in NumPy.
 
 `self_attention` reads sequences; `attention_states` is its forward pass.
-`two_towers` has vectors of users and items; `tower_network` is its network. `torch_import` says what is missing.
+`two_towers` has vectors of users and items; `tower_network` is its network.
 """

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from patron.estimators.torch_import import import_torch, reproducible_draws
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.networks.attention_states import sequence_ends, weight_shapes
-from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
 from patron.recommenders.recommender import FittedRecommender, Recommender
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from patron.estimators.torch_import import import_torch, reproducible_draws
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.content.product_vectors import ProductVectors
 from patron.recommenders.factors.factor_solver import Factors
@@ -26,7 +27,6 @@ from patron.recommenders.factors.fitted_factors import FittedSoftmax
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.interactions import Interactions
 from patron.recommenders.networks.self_attention import last_items, users_and_sequences
-from patron.recommenders.networks.torch_import import import_torch, reproducible_draws
 from patron.recommenders.networks.tower_network import TowerNetwork, mean_inputs, tower
 from patron.recommenders.recommender import FittedRecommender, Recommender, check_settings
 from patron.recommenders.side_facts import SideFacts
@@ -81,15 +81,16 @@ class TwoTowers(Recommender):
     def fit(self, interactions: Any, products: Any = None, users: Any = None) -> FittedTwoTowers:
         """As of every learner, with what is known of items and users.
 
-        `products` is a frame with product_id and what the catalogue says, as of `content.ProductVectors.of`; products
-        without an interaction are recommended too. `users` is a frame with user_id and texts or numbers. Raises
-        BadInteractions, InvalidTable, NotEnoughData, and MissingExtra without torch.
+        `products` is a frame with product_id and what the catalogue says, as of `content.ProductVectors.of`, or these
+        vectors; products without an interaction are recommended too. `users` is a frame with user_id and texts or
+        numbers. Raises BadInteractions, InvalidTable, NotEnoughData, and MissingExtra without torch.
         """
         check_settings(self)
         known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
         if not len(known):
             raise NotEnoughData("no row to learn from", where="interactions", todo="Pass some interactions.")
-        vectors = ProductVectors.of(products) if products is not None else None
+        is_made = products is None or isinstance(products, ProductVectors)
+        vectors = products if is_made else ProductVectors.of(products)
         known = known if vectors is None else _with_items(known, vectors.items)
         return self._fit_towers(known, vectors, SideFacts.of(users) if users is not None else SideFacts.none())
 

@@ -30,7 +30,7 @@ from patron.storage.segments.segment_definitions import SegmentDefinition, defin
 from patron.storage.settings import Settings
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import METADATA, Store
-from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 STAGE_DECLARES_UNKNOWN = Sentence(
     "stage_declares_unknown", "a stage declares {names}, which is neither a table nor a capability"
@@ -102,6 +102,8 @@ class StageView:
         """Which offers help against which reason for leaving; a workspace need not have it."""
         self.product_edges_file = workspace.folder / PRODUCT_EDGES_FILE
         """Relations of products that people wrote; a workspace need not have it."""
+        self.image_vectors_file = workspace.folder / IMAGE_VECTORS_FILE
+        """Vectors of product pictures; a workspace need not have it."""
         self.pinned_models = workspace.pinned_models
         """Earlier models that people want to score with, by question."""
         self.run_before = workspace.run_before

@@ -1,4 +1,4 @@
-"""Files that people touch, around a run: settings, policy, tracking plan, product edges, offer rules, and its outbox.
+"""Files that people touch, around a run: settings, policy, tracking plan, facts of products, offer rules, its outbox.
 
 They are kept with the run's row, so that `patron doctor` can say what has changed since.
 """
@@ -15,7 +15,7 @@ from patron.storage.durable_files import sha256_of
 from patron.storage.offers.policy import Policy
 from patron.storage.settings import Settings
 from patron.storage.store.store import RUNS, Store
-from patron.storage.workspace.workspace_files import OFFER_RULES_FILE, PRODUCT_EDGES_FILE
+from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
 HELD = "is_sending_held"
 """Key of a run's summary, where it ended while sending was held and so wrote no outbox."""
@@ -25,6 +25,7 @@ SETTINGS = "settings"
 POLICY = "policy"
 TRACKING = "tracking"
 EDGES = "edges"
+IMAGES = "images"
 OUTBOX = "outbox"
 RULES = "offer_rules"
 PLACES = frozenset({"store_url", "inbox_url", "master_key_file"})
@@ -32,12 +33,13 @@ PLACES = frozenset({"store_url", "inbox_url", "master_key_file"})
 
 
 def files_of_run(folder: Path, settings: Settings, policy: Policy, run_id: str) -> dict[str, dict[str, Any]]:
-    """Settings and policy by key, and SHA-256 of tracking plan, product edges, offer rules and outbox."""
+    """Settings and policy by key, and SHA-256 of tracking plan, facts of products, offer rules and outbox."""
     return {
         SETTINGS: dict(_leaves(settings.model_dump(mode="json", exclude=set(PLACES)))),
         POLICY: dict(_leaves(policy.model_dump(mode="json"))),
         TRACKING: digests_of(folder / "tracking", "*.json"),
         EDGES: digests_of(folder, PRODUCT_EDGES_FILE),
+        IMAGES: digests_of(folder, IMAGE_VECTORS_FILE),
         RULES: digests_of(folder, OFFER_RULES_FILE),
         OUTBOX: digests_of(folder / "outbox" / run_id),
     }

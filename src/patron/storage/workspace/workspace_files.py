@@ -25,6 +25,8 @@ OFFER_RULES_FILE = "offer_rules.toml"
 """Which offers help against which reason for leaving; a workspace need not have it."""
 PRODUCT_EDGES_FILE = "product_edges.csv"
 """Complements, substitutes and experts' rules between products; a workspace need not have it."""
+IMAGE_VECTORS_FILE = "image_vectors.parquet"
+"""What products look like, as vectors of their pictures; a workspace need not have it."""
 MAPPINGS_FOLDER = "mappings"
 """Mappings that people made in the console; a workspace need not have it."""
 DATA_FOLDERS = ("lake", "models", "outbox")
@@ -40,6 +42,7 @@ WORKSPACE_FILE_NAMES = frozenset(
         POLICY_FILE,
         OFFER_RULES_FILE,
         PRODUCT_EDGES_FILE,
+        IMAGE_VECTORS_FILE,
         RUN_LOCK_FILE,
         COMMIT_LOCK_FILE,
         LOCKS_FOLDER,

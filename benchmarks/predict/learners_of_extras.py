@@ -46,7 +46,7 @@ class MadeShop:
 
 
 def routines(seed: int = 1, *, categories: int = 40, in_each: int = 15, cycle: int = 4) -> MadeShop:
-    """Each customer goes through categories of their own in an order of their own, and takes anything new of each."""
+    """Each customer goes through categories of their own in an order of their own, and takes any product of each."""
     rng = np.random.default_rng(seed)
     rows = []
     for customer in range(CUSTOMERS):
@@ -118,22 +118,16 @@ def made_workspace(folder: Path, made: MadeShop) -> Shop:
     return shop
 
 
-def print_backtest(shop: Shop, question: str) -> None:
-    """Each learner's primary metric over all cutoffs, next to the best baseline, and the champion."""
-    rows = (
-        shop.snapshot()
-        .query(
-            "select learner, metric, value, low, high, gain, gain_low, gain_high, champion, origin from backtests"
-            f" where question = '{question}' and origin = 'all'"
-        )
-        .to_pylist()
-    )
-    for row in rows:
-        mark = " <- champion" if row["learner"] == row["champion"] else ""
-        if row["metric"] == RECOMMEND.primary_metric.name:
-            print(
-                f"  {row['learner']:18} {row['metric']} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]{mark}"
-            )
+def print_backtest(shop: Shop) -> None:
+    """The primary metric of each learner of lists over all cutoffs, with its 95 % interval, and the champion."""
+    snapshot = shop.snapshot()
+    assert snapshot is not None
+    rows = snapshot.query(f"""
+select learner, value, low, high, learner = champion as is_champion from backtests
+where question = '{RECOMMEND.name}' and origin = 'all' and metric = '{RECOMMEND.primary_metric.name}'""")
+    for row in rows.to_pylist():
+        mark = " <- champion" if row["is_champion"] else ""
+        print(f"  {row['learner']:18} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]{mark}")
 
 
 MADE: Mapping[str, Callable[[], MadeShop]] = {"routines": routines, "pictures": pictures}
@@ -148,7 +142,7 @@ def main(names: tuple[str, ...] = tuple(MADE)) -> None:
                 started = time.process_time()
                 run_loop(shop, START + timedelta(days=DAYS))
                 print(f"{name}: {len(made.day):,} purchases, run {time.process_time() - started:.0f} processor seconds")
-                print_backtest(shop, RECOMMEND.name)
+                print_backtest(shop)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Learner(Protocol):
     is_baseline: ClassVar[bool] = False
     """Whether it is a rule that the others are judged by."""
     module: ClassVar[str] = ""
-    """Module of an extra that fitting needs; what is fitted predicts without it."""
+    """Module that fitting needs and an extra installs, or ''; what is fitted predicts without it."""
     exemptions: ClassVar[Mapping[str, str]] = {}
     """Conformance checks this learner is excused from, each with its reason."""
 
@@ -88,8 +88,8 @@ class Explains(Protocol):
         ...
 
 
-def fittable(learners: Iterable[Learner]) -> tuple[Learner, ...]:
-    """The learners whose extra is installed, if they need one."""
+def installed_learners(learners: Iterable[Learner]) -> tuple[Learner, ...]:
+    """The learners that need no extra, or one that is installed."""
     return tuple(learner for learner in learners if not learner.module or find_spec(learner.module))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from patron.schema.errors import MissingExtra
@@ -17,14 +18,19 @@ def import_torch(where: str) -> Any:
         raise MissingExtra("torch is not installed", where=where, todo=todo) from None
 
 
+DRAWING = Lock()
+"""Torch has one state of draws for all threads, and a run fits networks in two of them."""
+
+
 @contextmanager
 def reproducible_draws(torch: Any, seed: int) -> Iterator[None]:
-    """Random numbers of a seed, and one thread; both are as before afterwards."""
-    thread_count = torch.get_num_threads()
-    torch.set_num_threads(1)  # why: sums must not depend on the machine; and small steps are slower on several
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(thread_count)
+    """Random numbers of a seed, and one thread; both are as before afterwards. One block at a time."""
+    with DRAWING:
+        thread_count = torch.get_num_threads()
+        torch.set_num_threads(1)  # why: sums must not depend on the machine; and small steps are slower on several
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                yield
+        finally:
+            torch.set_num_threads(thread_count)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
-from patron.estimators.learner import FitsFromOthers, Fitted, Learner, fittable
+from patron.estimators.learner import FitsFromOthers, Fitted, Learner, installed_learners
 from patron.predict.origins import Origin
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.metrics import Metric
@@ -98,7 +98,7 @@ def backtest(
     Learners whose extra is not installed are no candidates. With no origin left, the champion is the default learner,
     and `why` says so. `rng` draws the customers by whom a standard error is known.
     """
-    learners = fittable(learners)
+    learners = installed_learners(learners)
     evaluations: dict[tuple[str, str], Evaluation] = {}
     left_out: dict[str, tuple[str, str]] = {}
     used = [origin for origin in origins if origin.customer_count >= question.fewest_customers]

@@ -34,7 +34,7 @@ MAX_ROUNDS = 200
 MIN_GAIN = 1e-3
 """It stops when a round raises the log-likelihood by less."""
 PRIOR_DECISIONS = 20.0
-"""Decisions that the prior counts for: it says that an offer changes nothing in a class."""
+"""Weight of the prior that an offer changes nothing in a class, as a number of decisions."""
 PRIOR_COUNT = 2.0
 """Strength of the prior that a class opens and redeems as all customers do, as a number of messages or orders."""
 OPENED_CONCENTRATION = 12.0

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tests.support.shops.few_buyers import few_buy
 
-from patron.estimators.learner import FORECAST, fittable
+from patron.estimators.learner import FORECAST, installed_learners
 from patron.predict.value import LEARNERS, deep_spend
 from patron.predict.value.deep_spend import DeepSpend
 from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
@@ -39,7 +39,7 @@ def smooth_shop(count=4_000, seed=1):
 
 def test_without_torch_it_is_no_candidate_and_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert [one.name for one in LEARNERS if one not in fittable(LEARNERS)] == [DeepSpend.name]
+    assert [one.name for one in LEARNERS if one not in installed_learners(LEARNERS)] == [DeepSpend.name]
     with pytest.raises(MissingExtra, match="torch is not installed"):
         DeepSpend().fit(None, {})
 

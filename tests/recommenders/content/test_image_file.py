@@ -34,12 +34,12 @@ def test_a_file_without_rows_has_no_vectors(write):
 @pytest.mark.parametrize(
     ("ids", "vectors", "what"),
     [
-        (["a", "b", "a"], [[1.0], [2.0], [3.0]], "these products are there twice: a"),
-        (["a", None], [[1.0], [2.0]], "a product_id is missing"),
-        (["a", "b"], [[1.0, 2.0], [3.0]], "the first vector has 2 numbers, those of others have not: b"),
-        (["a", "b"], [[1.0, 2.0], None], "the first vector has 2 numbers, those of others have not: b"),
-        (["a", "b"], [[1.0, 2.0], [np.nan, 1.0]], "not a finite number: b"),
-        (["a", "b"], [[1.0, 2.0], [None, 1.0]], "not a finite number: b"),
+        (["a", "b", "a"], [[1.0], [2.0], [3.0]], "these products have more than one row: a"),
+        (["a", None, None], [[1.0], [2.0], [3.0]], "a product_id is missing"),
+        (["a", "b"], [[1.0, 2.0], [3.0]], "the first vector has 2 numbers, but not those of these products: b"),
+        (["a", "b"], [[1.0, 2.0], None], "the first vector has 2 numbers, but not those of these products: b"),
+        (["a", "b"], [[1.0, 2.0], [np.nan, 1.0]], "something other than numbers: b"),
+        (["a", "b"], [[1.0, 2.0], [None, 1.0]], "something other than numbers: b"),
         (["a"], [[]], "a vector has 0 numbers"),
         (["a"], [[0.5] * 5_000], "1 to 4,096 are read"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import fittable
+from patron.estimators.learner import installed_learners
 from patron.govern.vault import IDENTIFIER
 from patron.predict.origins import MAX_ORIGINS
 from patron.predict.part_result import PartResult
@@ -33,6 +33,7 @@ from patron.storage.runs.stage_view import StageView
 MIN_HISTORY_DAYS = 56
 FEATURE_VERSION = "none"
 """Lists are made from purchases, not from features."""
+TABLES = ("order_lines", "promotions")
 
 LINES = """
 select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
@@ -50,8 +51,7 @@ def rank_products(view: StageView) -> PartResult:
     """
     lines = lines_of(view)
     promotions = read_promotions(view.query, view.run.as_of)
-    planned = promotions_at(promotions, view.run.as_of)
-    history = PurchaseHistory(history_at(lines, view.run.as_of), planned)
+    history = PurchaseHistory(history_at(lines, view.run.as_of), promotions_at(promotions, view.run.as_of))
     if not history.purchases.num_rows:
         view.write("affinities", AFFINITIES.empty())
         view.write("related_products", RELATED_PRODUCTS.empty())
@@ -59,22 +59,22 @@ def rank_products(view: StageView) -> PartResult:
     learners = tuple(
         learner for learner in LEARNERS if not learner.is_learned or view.policy.recommendations.ranking == "learned"
     )
-    products = read_products(view) if any(learner.uses_content for learner in fittable(learners)) else None
-    images = image_vectors(view.image_vectors_file)
-
-    def known_at(cutoff: datetime) -> PurchaseHistory:
-        content = None if products is None else content_at(products, images, cutoff)
-        return PurchaseHistory(history_at(lines, cutoff), promotions_at(promotions, cutoff), content)
 
     def train() -> TrainedModel:
-        known = known_at(view.run.as_of)
-        trained = train_model(view, RECOMMEND, learners, ranking_origins(view, lines, known_at), known)
+        uses_content = any(learner.uses_content for learner in installed_learners(learners))
+        products = read_products(view) if uses_content else None
+        images = image_vectors(view.image_vectors_file) if uses_content else None
+
+        def known_at(cutoff: datetime) -> PurchaseHistory:
+            content = None if products is None else content_at(products, images, cutoff)
+            return PurchaseHistory(history_at(lines, cutoff), promotions_at(promotions, cutoff), content)
+
+        origins = ranking_origins(view, lines, known_at)
+        trained = train_model(view, RECOMMEND, learners, origins, known_at(view.run.as_of))
         fitted = replace(cast("FittedLists", trained.fitted), probabilities=_probabilities(trained))
         return replace(trained, fitted=fitted, rows=history.purchases)
 
-    model = train_or_reuse(
-        view, RECOMMEND, learners, feature_version=FEATURE_VERSION, tables=("order_lines", "promotions"), train=train
-    )
+    model = train_or_reuse(view, RECOMMEND, learners, feature_version=FEATURE_VERSION, tables=TABLES, train=train)
     related = related_products(view)
     view.write("related_products", related)
     fitted = cast("FittedLists", model.fitted)

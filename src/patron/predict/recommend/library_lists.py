@@ -223,8 +223,9 @@ class AttentionLists(LibraryLists):
 
     fewest_lines: int = 5_000
     epochs: int = 5
+    """How often the network goes through all purchases ..."""
     fewest_updates: int = 1_500
-    """Both as of the recommender, half of what it does by itself: a run fits it at each past cutoff."""
+    """... and updates of its weights, at least. Half of the recommender's own, as a run fits it at each past cutoff."""
 
     name: ClassVar[str] = "attention_mixture"
     complexity: ClassVar[int] = 3

@@ -1,4 +1,4 @@
-"""What is known of products before a cutoff, as one vector each: from the catalogue, and from pictures."""
+"""A vector for each product that was known before a cutoff: from the catalogue, and from pictures."""
 
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,6 @@ where product_id is not null and known_at < {timestamp(view.run.as_of)} order by
 
 
 def content_at(products: pa.Table, images: ImageVectors | None, at: datetime) -> ProductVectors:
-    """Vectors of the products that were known at a cutoff, by what is last known of them."""
+    """Vectors of the products that were known at a cutoff, from their latest descriptions."""
     known = products.filter(pc.less(products["known_at"], pa.scalar(at, TIME)))
     return ProductVectors.of(known.drop_columns("known_at"), supplied=images)

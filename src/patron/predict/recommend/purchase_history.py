@@ -37,13 +37,13 @@ class PurchaseHistory:
     promotions: pa.Table = field(default_factory=lambda: NO_PROMOTIONS)
     """item_id, starts, ends and known_at (since the cutoff, as if it were 1970), kind, price_cut."""
 
-    @classmethod
-    def of(cls, history: "pa.Table | PurchaseHistory") -> "PurchaseHistory":
-        """Purchases alone have no plan."""
-        return history if isinstance(history, PurchaseHistory) else cls(history)
-
     content: ProductVectors | None = None
     """What is known of the products, for lists that use it."""
+
+    @classmethod
+    def of(cls, history: "pa.Table | PurchaseHistory") -> "PurchaseHistory":
+        """Purchases alone have no plan, and nothing is known of their products."""
+        return history if isinstance(history, PurchaseHistory) else cls(history)
 
     def with_purchases(self, purchases: pa.Table) -> Self:
         """Other purchases with the same plan and products."""

@@ -52,7 +52,7 @@ class SpendModel(Protocol):
 
     complexity: ClassVar[int]
     module: ClassVar[str]
-    """Module of an extra that fitting needs, or ''."""
+    """As of a learner."""
     fitted: ClassVar[type]
 
     @property

@@ -13,9 +13,9 @@ from patron.schema.numbers import Numbers
 
 MAX_DIMENSIONS = 4_096
 COLUMNS = ("product_id", "vector")
-WRITE_IT_SO = "Write one row per product: product_id, and vector, a list of numbers that is as long for all of them."
+WRITE_IT_SO = "Write one row per product: its product_id, and its vector, a list of numbers of the same length for all."
 NAMED = 5
-"""Products that a refusal names, at most."""
+"""Most products that a refusal names."""
 
 
 def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
@@ -33,18 +33,19 @@ def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
     ids, vectors = id_array(rows["product_id"]), rows["vector"].combine_chunks()
     if not (pa.types.is_list(vectors.type) or pa.types.is_fixed_size_list(vectors.type)) or not _holds_numbers(vectors):
         raise _bad(path, f"vector is of type {vectors.type}")
+    if ids.null_count:
+        raise _bad(path, "a product_id is missing")
     counts = pc.value_counts(ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
-    if ids.null_count or repeated:
-        raise _bad(
-            path, f"these products are there twice: {_named(repeated)}" if repeated else "a product_id is missing"
-        )
+    if repeated:
+        raise _bad(path, f"these products have more than one row: {_named(repeated)}")
     lengths = pc.list_value_length(vectors).fill_null(0)
     width = lengths[0].as_py() if len(lengths) else 0
     different = ids.filter(pc.not_equal(lengths, width))
     if len(different):
         raise _bad(
-            path, f"the first vector has {width} numbers, those of others have not: {_named(different.to_pylist())}"
+            path,
+            f"the first vector has {width} numbers, but not those of these products: {_named(different.to_pylist())}",
         )
     if len(lengths) and not 0 < width <= MAX_DIMENSIONS:
         raise _bad(path, f"a vector has {width} numbers, and 1 to {MAX_DIMENSIONS:,} are read")
@@ -52,7 +53,9 @@ def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
     matrix = values.reshape(len(ids), width)
     unknown = ids.filter(pa.array(~np.isfinite(matrix).all(axis=1)))
     if len(unknown):
-        raise _bad(path, f"vectors with something that is not a finite number: {_named(unknown.to_pylist())}")
+        raise _bad(
+            path, f"the vectors of these products hold something other than numbers: {_named(unknown.to_pylist())}"
+        )
     return ids, matrix
 
 

@@ -56,9 +56,8 @@ def routines(seed: int = 1, *, categories: int = 40, in_each: int = 15, cycle: i
             category = routine[at % cycle] if rng.random() < 0.85 else rng.integers(categories)
             rows.append((customer, category * in_each + rng.integers(in_each), day))
             at, day = at + 1, day + rng.exponential(9)
-    columns = (np.array(column) for column in zip(*rows, strict=True))
-    count = categories * in_each
-    return MadeShop(*columns, np.zeros(count))
+    customers, products, days = (np.array(column) for column in zip(*rows, strict=True))
+    return MadeShop(customers, products, days, np.zeros(categories * in_each))
 
 
 def pictures(seed: int = 1, *, products: int = 6_000, directions: int = 16) -> MadeShop:
@@ -75,8 +74,8 @@ def pictures(seed: int = 1, *, products: int = 6_000, directions: int = 16) -> M
             weight = np.cumsum(np.exp(2.0 * liking[:listed]))
             rows.append((customer, np.searchsorted(weight, rng.uniform(0, weight[-1])), day))
             day += rng.exponential(10)
-    columns = (np.array(column) for column in zip(*rows, strict=True))
-    return MadeShop(*columns, first_day, looks)
+    customers, bought, days = (np.array(column) for column in zip(*rows, strict=True))
+    return MadeShop(customers, bought, days, first_day, looks)
 
 
 def events(made: MadeShop) -> pa.Table:

@@ -60,10 +60,14 @@ def routines(seed: int = 1, *, categories: int = 40, in_each: int = 15, cycle: i
     return MadeShop(customers, products, days, np.zeros(categories * in_each))
 
 
-def pictures(seed: int = 1, *, products: int = 6_000, directions: int = 16) -> MadeShop:
-    """Thousands of products, such as prints, of which each is bought a few times: by those who like its looks."""
+def pictures(seed: int = 1, *, products: int = 6_000, directions: int = 16, strength: float = 12.0) -> MadeShop:
+    """Thousands of products, such as prints, of which each is bought a few times: by those who like its looks.
+
+    Looks have length 1, as encoders of pictures give them.
+    """
     rng = np.random.default_rng(seed)
     looks = rng.normal(size=(products, directions))
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
     first_day = np.sort(rng.uniform(-DAYS, DAYS, products))
     rows = []
     for customer in range(CUSTOMERS):
@@ -71,7 +75,7 @@ def pictures(seed: int = 1, *, products: int = 6_000, directions: int = 16) -> M
         liking = looks @ taste / np.linalg.norm(taste)
         while day < DAYS:
             listed = int(np.searchsorted(first_day, day))
-            weight = np.cumsum(np.exp(2.0 * liking[:listed]))
+            weight = np.cumsum(np.exp(strength * liking[:listed]))
             rows.append((customer, np.searchsorted(weight, rng.uniform(0, weight[-1])), day))
             day += rng.exponential(10)
     customers, bought, days = (np.array(column) for column in zip(*rows, strict=True))

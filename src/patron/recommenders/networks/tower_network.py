@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from patron.recommenders.best_items import Flags
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers
@@ -13,6 +14,8 @@ USERS_AT_ONCE = 1_024
 SCALE = 10.0
 """Of the product of two vectors of length 1, to begin with."""
 MIN_NORM = 1e-6
+JUDGED_SHARE, MAX_JUDGED, MIN_JUDGED = 0.2, 3_000, 50
+"""Sequences that are kept back to judge how long to learn, none where there would be fewer than the last number."""
 
 
 def mean_inputs(last: Codes, inputs: Factors) -> Factors:
@@ -50,6 +53,11 @@ class TowerNetwork:
         shapes |= {f"{side}_wide": (width, 2 * width) for side in ("item", "user")}
         shapes |= {f"{side}_narrow": (2 * width, width) for side in ("item", "user")}
         self.weights = {name: shape[-1] ** -0.5 * torch.randn(shape) for name, shape in shapes.items()}
+        # why: so it begins with how alike the content of products is, and learns from there
+        self.weights["content"] = torch.eye(content.shape[1], width)
+        self.weights["items"][self.has_content] = 0.0
+        self.weights["item_narrow"].zero_()
+        self.weights["user_narrow"].zero_()
         self.weights["scale"] = torch.tensor(SCALE)
         for weight in self.weights.values():
             weight.requires_grad_()
@@ -59,23 +67,52 @@ class TowerNetwork:
         return {name: one.detach().numpy().copy() for name, one in self.weights.items()}
 
     def fit(self, users: Codes, sequences: Codes, rows: Codes) -> None:
-        """Go through the sequences, some at a time, in an order drawn anew each time; `rows` are the items of all."""
+        """Go through the sequences, some at a time, in an order drawn anew each time; `rows` are the items of all.
+
+        Sequences of some users are kept back, and the weights are kept that rank their last items best.
+        """
         if not len(sequences):
             return
         torch, settings = self.torch, self.settings
         self.rows = torch.as_tensor(rows)
         share = np.bincount(rows, minlength=len(self.content)) / len(rows)
         self.log_share = torch.as_tensor(np.log(np.maximum(share, 1 / len(rows))).astype(np.float32))
-        sequences, steps = (
-            torch.as_tensor(sequences),
-            torch.optim.Adam(self.weights.values(), lr=settings.learning_rate),
-        )
+        is_judged = self._draw_judged(users)
+        judged = self.facts[users[is_judged]].toarray(), torch.as_tensor(sequences[is_judged])
+        users, sequences = users[~is_judged], torch.as_tensor(sequences[~is_judged])
+        steps = torch.optim.Adam(self.weights.values(), lr=settings.learning_rate)
         an_epoch = -(-len(sequences) // settings.sequences_at_once)
+        best, kept = self._reciprocal_rank(*judged), self.weights_in_numpy()
         for _ in range(max(settings.epochs, -(-settings.fewest_updates // an_epoch))):
             for some in torch.randperm(len(sequences)).split(settings.sequences_at_once):
                 steps.zero_grad()
                 self.loss(self.facts[users[some.numpy()]].toarray(), sequences[some]).backward()
                 steps.step()
+            rank = self._reciprocal_rank(*judged)
+            if rank >= best:
+                best, kept = rank, self.weights_in_numpy()
+        self.weights = {name: torch.as_tensor(weight) for name, weight in kept.items()}
+
+    def _draw_judged(self, users: Codes) -> Flags:
+        """Which sequences are kept back: all of some users, drawn at random."""
+        different = np.unique(users)
+        count = min(round(JUDGED_SHARE * len(different)), MAX_JUDGED)
+        chosen = different[self.torch.randperm(len(different))[: count if count >= MIN_JUDGED else 0].numpy()]
+        return np.isin(users, chosen)
+
+    def _reciprocal_rank(self, facts: Numbers, sequences: Any) -> float:
+        """Mean reciprocal rank of each sequence's last item among all, by what came before; 0 without sequences."""
+        torch, total = self.torch, 0.0
+        with torch.no_grad():
+            items = self.tower(self.inputs(torch.arange(len(self.content))), "item")
+            for some in torch.arange(len(sequences)).split(USERS_AT_ONCE):
+                before, last = sequences[some, :-1], sequences[some, -1:] - 1
+                is_known = before > 0
+                sums = (self.inputs(before.clamp(min=1) - 1) * is_known[..., None]).sum(dim=1)
+                means = sums / is_known.sum(dim=1).clamp(min=1)[:, None]
+                scores = self.tower(means + self.of_facts(facts[some]), "user") @ items.T
+                total += float((1 / (scores >= scores.gather(1, last)).sum(dim=1)).sum())
+        return total / max(len(sequences), 1)
 
     def loss(self, facts: Numbers, sequences: Any) -> Any:
         """Cross-entropy of the next item of each place, among items drawn as often as they occur."""
@@ -85,8 +122,7 @@ class TowerNetwork:
         is_known = before > 0
         inputs = self.inputs(before.clamp(min=1) - 1) * is_known[..., None]
         means = inputs.cumsum(dim=1) / is_known.cumsum(dim=1).clamp(min=1)[..., None]
-        of_facts = torch.as_tensor(facts.astype(np.float32)) @ weights["facts"]
-        states = self.tower((means + of_facts[:, None])[is_known], "user") * weights["scale"]
+        states = self.tower((means + self.of_facts(facts)[:, None])[is_known], "user") * weights["scale"]
         right = after[is_known] - 1
         drawn = self.rows[torch.randint(len(self.rows), (self.settings.negatives,))]
         items, place = torch.unique(torch.cat([right, drawn]), return_inverse=True)
@@ -104,6 +140,10 @@ class TowerNetwork:
         if is_dropped is not None:
             learned = learned * ~is_dropped[:, None]
         return learned + self.content[items] @ self.weights["content"]
+
+    def of_facts(self, facts: Numbers) -> Any:
+        """What facts of users add to the input of their tower."""
+        return self.torch.as_tensor(facts.astype(np.float32)) @ self.weights["facts"]
 
     def tower(self, x: Any, side: str) -> Any:
         """Vectors of length 1."""

@@ -51,6 +51,8 @@ class Learner(Protocol):
     """Whether it is a rule that the others are judged by."""
     module: ClassVar[str] = ""
     """Module that fitting needs and an extra installs, or ''; what is fitted predicts without it."""
+    max_labels: ClassVar[int] = 0
+    """Rows with a label beyond which it is no candidate, as others then learn more; 0: always one."""
     exemptions: ClassVar[Mapping[str, str]] = {}
     """Conformance checks this learner is excused from, each with its reason."""
 

@@ -14,6 +14,7 @@ from patron.estimators.saving import Saved
 from patron.predict.order_probability import FittedOrderProbability, OrderProbability
 from patron.predict.probability_learners import (
     BoostedProbability,
+    ComponentLogistic,
     FittedBoostedProbability,
     FittedLogistic,
     Logistic,
@@ -22,10 +23,17 @@ from patron.predict.probability_learners import (
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-EXPLAIN = (BoostedProbability.name, Logistic.name, RfmLogistic.name, OrderProbability.name)
+EXPLAIN = (
+    BoostedProbability.name,
+    Logistic.name,
+    ComponentLogistic.name,
+    RfmLogistic.name,
+    OrderProbability.name,
+)
 """Members whose reasons are shown: the first that there is."""
 FITTED: Mapping[str, type] = {
     Logistic.name: FittedLogistic,
+    ComponentLogistic.name: FittedLogistic,
     RfmLogistic.name: FittedLogistic,
     BoostedProbability.name: FittedBoostedProbability,
     OrderProbability.name: FittedOrderProbability,
@@ -88,3 +96,15 @@ class AveragedProbability(Learner):
         if not fitted:
             raise problem
         return FittedAverage(fitted)
+
+
+@dataclass(frozen=True)
+class FewLabels(AveragedProbability):
+    """The mean log-odds of two models that learn most from rows without a label: on components, and Pareto/NBD.
+
+    A candidate where few outcomes are known, as in a shop's first months; with many the others know more.
+    """
+
+    name: ClassVar[str] = "few_labels"
+    complexity: ClassVar[int] = 3
+    max_labels: ClassVar[int] = 1_500

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from patron.estimators import classifiers
 from patron.estimators.boosted_trees import BinnedMatrix, FittedTrees, Rows, Trees
 from patron.estimators.calibration import Calibration
-from patron.estimators.classifiers import FittedTreeClassifier, log_scaled
+from patron.estimators.classifiers import FittedTreeClassifier, fit_weights, log_scaled, moments, standardise
 from patron.estimators.learner import LABEL, Learner, labelled
 from patron.predict.feature_matrix import Design
 from patron.predict.sampling import in_first_half
@@ -79,6 +79,42 @@ class RfmLogistic(Logistic):
     )
 
     name: ClassVar[str] = "logistic_rfm"
+
+
+@dataclass(frozen=True)
+class ComponentLogistic(Logistic):
+    """Logistic regression on the principal components of all rows, labelled or not, a probability.
+
+    Rows without a label show which features go together; ten weights are then learned from the labels, not a hundred.
+    """
+
+    component_count: int = 10
+
+    name: ClassVar[str] = "logistic_components"
+    complexity: ClassVar[int] = 2
+
+    def fit(self, table: pa.Table) -> FittedLogistic:
+        """Fit to the rows whose label is known, on components of all rows. Raises NotEnoughData."""
+        rows = labelled(table)
+        label = _both_outcomes(rows)
+        design = Design.of(table)
+        scaled = log_scaled(design.matrix(table))
+        middle, spread, fill = moments(scaled, fills_with_median=True)
+        columns = standardise(scaled, middle, spread, fill)
+        _, by_variance = np.linalg.eigh(columns.T @ columns)
+        axes = by_variance[:, -self.component_count :]
+        points = columns[np.asarray(pc.is_valid(table[LABEL]))] @ axes
+
+        def fit_to(fitted: Rows) -> tuple[Numbers, float]:
+            return fit_weights(points[fitted], label[fitted], self.inverse_penalty, iterations=self.iterations)
+
+        def log_odds(fitted: Rows, others: Rows) -> Numbers:
+            weights, intercept = fit_to(fitted)
+            return points[others] @ weights + intercept
+
+        calibration = fit_calibration(rows, log_odds, is_on_newest=self.is_calibrated_on_newest)
+        weights, intercept = fit_to(np.arange(len(label)))
+        return FittedLogistic(design, middle, spread, fill, axes @ weights, intercept, calibration)
 
 
 @dataclass(frozen=True, eq=False)

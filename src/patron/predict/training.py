@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import Fitted, Learner
+from patron.estimators.learner import LABEL, Fitted, Learner
 from patron.predict.backtest import Backtest, backtest, fit_champion, to_table
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.origins import Origin
@@ -46,10 +46,10 @@ def train_model(
     """Backtest, and fit the champion to all that is known: rows, or a `PurchaseHistory`. Raises NotEnoughData.
 
     With a `history`, the table that origins follow from, one origin at least must have been evaluated; without, a
-    default learner may be used unproven.
+    default learner may be used unproven. Learners for few labels are candidates where few are known now.
     """
     rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
-    result = backtest(question, learners, origins, rng=rng)
+    result = backtest(question, candidates(learners, known), origins, rng=rng)
     if history and not result.origins:
         what = f"no past cutoff could be evaluated, as {result.unproven_because}"
         raise NotEnoughData(what, where=history, todo="Import or collect a longer history.")
@@ -57,6 +57,11 @@ def train_model(
     return TrainedModel(
         learner, fitted, result=result, backtests=to_table(result, run_id=view.run.run_id, rng=rng), rows=known
     )
+
+
+def candidates(learners: Sequence[Learner], known: Any) -> tuple[Learner, ...]:
+    """All but the learners for few labels where more are known."""
+    return tuple(one for one in learners if not 0 < one.max_labels < known.num_rows - known[LABEL].null_count)
 
 
 def keep(

@@ -10,6 +10,7 @@ from made_interactions import table_of, tastes
 
 from patron.recommenders import RecentPopularity, TwoTowers, load
 from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.content import ProductVectors
 from patron.recommenders.interactions import Interactions
 from patron.recommenders.networks.two_towers import FittedTwoTowers
 from patron.recommenders.side_facts import SideFacts
@@ -133,3 +134,26 @@ def test_odd_interactions_are_learned_from(import_extra):
     assert TwoTowers(width=8).fit(one).recommend(["u0", "nobody"], 3)["user_id"].to_pylist() == ["nobody"]
     popular = RecentPopularity().fit(tastes()).recommend("nobody", 5)["item_id"]
     assert SMALL.fit(tastes(), products=products()).recommend("nobody", 5)["item_id"].equals(popular)
+
+
+@pytest.mark.extra
+def test_it_ranks_by_looks_no_worse_than_how_alike_they_are(import_extra):
+    """What it learns beyond the content must hold for users that it did not learn from."""
+    import_extra("torch", "deep")
+    rng = np.random.default_rng(0)
+    users, items, length = 300, 400, 9
+    looks = rng.normal(size=(items, 8))
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    odds = 4 * rng.normal(size=(users, 8)) @ looks.T
+    item = (odds[:, None] + rng.gumbel(size=(users, length, items))).argmax(axis=2)
+    before, last = item[:, :-1], item[:, -1:]
+    user = np.arange(users)
+    rows = table_of(user.repeat(length - 1), before.ravel(), np.tile(np.arange(length - 1), users))
+    ids = pa.array([f"i{index:03d}" for index in range(items)])
+    fitted = TwoTowers(width=8).fit(rows, ProductVectors(ids, looks.astype(np.float32), np.ones(items, dtype=bool)))
+    lists = fitted.recommend([f"u{index}" for index in user], 10, exclude_seen=False)
+    listed = np.array([int(item_id[1:]) for item_id in lists["item_id"].to_pylist()]).reshape(users, 10)
+    alike = np.argsort(-looks[before].sum(axis=1) @ looks.T, axis=1)[:, :10]
+    hits, hits_by_looks = ((some == last).any(axis=1).mean() for some in (listed, alike))
+    assert hits_by_looks > 3 * 10 / items
+    assert hits >= hits_by_looks - 0.02

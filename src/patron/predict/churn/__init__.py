@@ -1,10 +1,11 @@
 """Whether a customer orders nothing in the next 90 days."""
 
-from patron.predict.averaged_probability import AveragedProbability
+from patron.predict.averaged_probability import AveragedProbability, FewLabels
 from patron.predict.baselines import Mean, RecencyOnly
 from patron.predict.order_probability import OrderProbability
-from patron.predict.probability_learners import BoostedProbability, Logistic, RfmLogistic
+from patron.predict.probability_learners import BoostedProbability, ComponentLogistic, Logistic, RfmLogistic
 from patron.schema.models.questions import CHURN
 
-MEMBERS = (Logistic(), BoostedProbability(), RfmLogistic(), OrderProbability(CHURN.horizon_days, is_of_none=True))
-LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, AveragedProbability(MEMBERS))
+BY_ORDERS = OrderProbability(CHURN.horizon_days, is_of_none=True)
+MEMBERS = (Logistic(), BoostedProbability(), RfmLogistic(), BY_ORDERS)
+LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, FewLabels((ComponentLogistic(), BY_ORDERS)), AveragedProbability(MEMBERS))

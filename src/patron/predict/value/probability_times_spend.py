@@ -88,6 +88,7 @@ class ProbabilityTimesSpend:
 
     fitted: ClassVar[type] = FittedValue
     is_baseline: ClassVar[bool] = False
+    max_labels: ClassVar[int] = 0
     exemptions: ClassVar[Mapping[str, str]] = {}
 
     @property

@@ -26,6 +26,7 @@ from patron.predict.backtest import backtest
 from patron.predict.learners import LEARNERS
 from patron.predict.origins import cutoff_origins
 from patron.predict.sampling import keys_of
+from patron.predict.training import candidates
 from patron.schema.errors import NotEnoughData
 from patron.schema.models.questions import CHURN, VALUE, Question
 from patron.schema.numbers import Numbers, float_column
@@ -98,13 +99,12 @@ def compare(name: str, shop: PastShop, question: Question) -> list[tuple[str, bo
     """Print each learner's metric and the champion's gain over it; whether it is behind, beyond noise."""
     known = shop.known(question)
     rows = here(known)
+    learners = candidates(LEARNERS[question.name], known)
     actual, metric = shop.actual(question, rows), question.primary_metric
     weights = bootstrap_weights(keys_of(rows), rng=np.random.default_rng(1))
-    forecasts = {
-        one.name: forecast for one in LEARNERS[question.name] if (forecast := fit(one, known, rows)) is not None
-    }
+    forecasts = {one.name: forecast for one in learners if (forecast := fit(one, known, rows)) is not None}
     origins = cutoff_origins(question, shop.labelled(question), shop.as_of)
-    champion = backtest(question, LEARNERS[question.name], origins, rng=np.random.default_rng(1)).champion
+    champion = backtest(question, learners, origins, rng=np.random.default_rng(1)).champion
     chosen = forecasts[champion]
     print(f"\n{name}, {question.name}: {len(actual):,} customers, {actual.mean():.4g} on average, {metric.name}")
     print(f"  champion {champion} (usual: {question.default}), {len(origins)} past cutoffs")

@@ -7,9 +7,12 @@ With e(i) a vector of item i that is learned, f(i) its vector of content and g(u
 where tower(x) is x + relu(x A) B, divided by its length (Covington et al. 2016; Yi et al. 2019). P(next = i) is the
 softmax of the vectors' product times a scale. The loss is cross-entropy over the item that came next and items drawn as
 often as they occur, less the logarithm of how often that is, which makes up for the draw. While it learns, e is left
-out for a share of the items that have content, so that what has no rows has a vector that means the same. On Complete
-Journey `content.content_neighbours` ranks new products far better: compare both. torch fits it; recommending needs
-NumPy only. An epoch costs O(rows x width x (negatives + width)).
+out for a share of the items that have content, so that what has no rows has a vector that means the same.
+
+It begins at how alike contents are (F picks directions, e = 0 where there is content, towers add nothing), and keeps
+the weights after the epoch that ranked the last items of kept-back users best: trained to the end it had forgotten what
+looks say. On Complete Journey `content.content_neighbours` ranks new products far better: compare both. torch fits it;
+recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
 """
 
 from dataclasses import dataclass, replace

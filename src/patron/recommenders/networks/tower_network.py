@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags
 from patron.recommenders.factors.factor_solver import Factors
 from patron.recommenders.ids import Codes
+from patron.recommenders.recommender import batches
 from patron.schema.numbers import Numbers
 
 USERS_AT_ONCE = 1_024
@@ -105,7 +106,7 @@ class TowerNetwork:
         torch, total = self.torch, 0.0
         with torch.no_grad():
             items = self.tower(self.inputs(torch.arange(len(self.content))), "item")
-            for some in torch.arange(len(sequences)).split(USERS_AT_ONCE):
+            for some in batches(np.arange(len(sequences)), len(self.content)):
                 before, last = sequences[some, :-1], sequences[some, -1:] - 1
                 is_known = before > 0
                 sums = (self.inputs(before.clamp(min=1) - 1) * is_known[..., None]).sum(dim=1)

@@ -10,12 +10,14 @@ from patron.schema.errors import MissingExtra
 
 
 def import_torch(where: str) -> Any:
-    """The module. Raises MissingExtra where it is not installed."""
+    """The module. Raises MissingExtra where it is not installed, or cannot be loaded."""
+    todo = "pip install 'patron[deep]'"
     try:
         return import_module("torch")
-    except ImportError:
-        todo = "pip install 'patron[deep]'"
+    except ModuleNotFoundError:
         raise MissingExtra("torch is not installed", where=where, todo=todo) from None
+    except (ImportError, OSError) as error:
+        raise MissingExtra(f"torch cannot be loaded: {error}", where=where, todo=todo) from error
 
 
 DRAWING = Lock()

@@ -21,7 +21,7 @@ import pyarrow as pa
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
 from patron.estimators.learner import FitsFromOthers, Fitted, Learner, installed_learners
 from patron.predict.origins import Origin
-from patron.schema.errors import NotEnoughData
+from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.models.metrics import Metric
 from patron.schema.models.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.numbers import Numbers
@@ -108,7 +108,7 @@ def backtest(
         for learner in learners:
             try:
                 fitted[learner.name] = fit(learner, known, fitted)
-            except NotEnoughData as error:
+            except (NotEnoughData, MissingExtra) as error:
                 left_out.setdefault(learner.name, (origin.name, error.what))
                 continue
             evaluations[origin.name, learner.name] = origin.evaluate(fitted[learner.name])
@@ -134,11 +134,11 @@ def fit_champion(result: Backtest, known: Any) -> tuple[Learner, Fitted]:
     """Fit the champion to everything known; where it cannot be fitted, the next simplest. Raises NotEnoughData."""
     simplest_first = sorted(result.learners, key=lambda learner: (learner.is_baseline, learner.complexity))
     champion = [learner for learner in result.learners if learner.name == result.champion]
-    problem = NotEnoughData("no learner", where=result.question.name)
+    problem: MissingExtra | NotEnoughData = NotEnoughData("no learner", where=result.question.name)
     for learner in [*champion, *simplest_first]:
         try:
             return learner, learner.fit(known)
-        except NotEnoughData as error:
+        except (NotEnoughData, MissingExtra) as error:
             problem = error
     raise problem
 

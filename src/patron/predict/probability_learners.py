@@ -97,7 +97,7 @@ class ComponentLogistic(Logistic):
         """Fit to the rows whose label is known, on components of all rows. Raises NotEnoughData."""
         rows = labelled(table)
         label = _both_outcomes(rows)
-        design = Design.of(table)
+        design = Design.of(table.select([*self.columns, LABEL]) if self.columns else table)
         scaled = log_scaled(design.matrix(table))
         middle, spread, fill = moments(scaled, fills_with_median=True)
         columns = standardise(scaled, middle, spread, fill)

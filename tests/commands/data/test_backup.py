@@ -1,3 +1,4 @@
+import os
 import tarfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from patron.schema.errors import MasterKeyError, PatronError, WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS
 from patron.storage.shop import Shop
+from patron.storage.workspace.workspace_files import PRODUCT_EDGES_FILE
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -45,6 +47,30 @@ def test_a_backup_never_replaces_a_file_and_a_restore_never_a_folder(shop, tmp_p
         backup(shop, tmp_path / "b.tar.gz")
     with pytest.raises(WorkspaceError, match="not empty"):
         restore(tmp_path / "b.tar.gz", shop.folder, now=NOW)
+
+
+def test_a_linked_file_goes_into_the_backup_by_its_content(shop, tmp_path):
+    (tmp_path / "elsewhere.csv").write_text("product_id,related_id,kind,weight\na,b,complement,1\n")
+    (shop.folder / PRODUCT_EDGES_FILE).symlink_to(tmp_path / "elsewhere.csv")
+    backup(shop, tmp_path / "b.tar.gz")
+    (tmp_path / "elsewhere.csv").unlink()
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
+    assert "complement" in (tmp_path / "again" / PRODUCT_EDGES_FILE).read_text()
+
+
+def test_what_stands_in_for_a_file_is_never_packed(shop, tmp_path):
+    """A folder there could hold keys, and a pipe would be waited for."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "a.key").write_text("secret")
+    place = shop.folder / PRODUCT_EDGES_FILE
+    place.symlink_to(tmp_path / "keys")
+    with pytest.raises(WorkspaceError, match="is not a file"):
+        backup(shop, tmp_path / "b.tar.gz")
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(WorkspaceError, match="is not a file"):
+        backup(shop, tmp_path / "b.tar.gz")
+    assert not (tmp_path / "b.tar.gz").exists()
 
 
 def test_a_damaged_archive_makes_no_workspace(shop, tmp_path):

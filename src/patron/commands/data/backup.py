@@ -16,7 +16,7 @@ from patron.collect.inbox.compaction import drain_inbox
 from patron.collect.inbox.inbox_sqlite import copy_inbox
 from patron.govern.access import audit_log
 from patron.schema.access.audit_actions import AuditAction
-from patron.schema.common_sentences import OTHER_FILE, OTHER_FOLDER
+from patron.schema.common_sentences import NOT_A_FILE, OTHER_FILE, OTHER_FOLDER
 from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME, TABLES
@@ -63,14 +63,16 @@ BACKUP_WITH_PG_DUMP = Sentence(
     "backup_with_pg_dump", "Stop every process, copy this folder, and back the store up with pg_dump."
 )
 ARCHIVE_UNREADABLE = Sentence("archive_unreadable", "the archive cannot be read ({cause})")
+PUT_FILE_THERE = Sentence("put_file_there", "Put the file itself there, or take away what is there.")
 NOT_A_BACKUP = Sentence("not_a_backup", "is not a Patron backup")
 OTHER_BACKUP = Sentence("other_backup", "Use another backup.")
 NAME_BACKUP = Sentence("name_backup", "Name a file written by `patron backup`.")
 
 MANIFEST = "patron-backup.json"
+FOLDERS = ("models", TRACKING_FOLDER, MAPPINGS_FOLDER)
 PLAIN = (
     *(IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE, IMAGE_VECTORS_FILE),
-    *("models", TRACKING_FOLDER, MAPPINGS_FOLDER),
+    *FOLDERS,
 )
 """The outbox stays out: it holds ids in clear, and running its run again writes it again."""
 
@@ -105,7 +107,10 @@ def backup(shop: Shop, path: Path) -> Backup:
         try:
             drain_inbox(shop)
             partial.touch(mode=PRIVATE_FILE)
-            with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
+            with (
+                tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch,
+                tarfile.open(partial, "w:gz", dereference=True) as tar,
+            ):
                 written = _fill(shop, tar, Path(scratch), path)
             replace_durably(partial, path)
         finally:
@@ -124,8 +129,12 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
         files += sorted(p for p in table.rglob("*") if p.is_file())
     for name in PLAIN:
         place = shop.folder / name
-        if place.exists():
-            files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+        if name in FOLDERS:
+            files += sorted(p for p in place.rglob("*") if p.is_file())
+        elif place.is_file():
+            files.append(place)
+        elif os.path.lexists(place):
+            raise WorkspaceError(NOT_A_FILE, where=str(place), todo=PUT_FILE_THERE)
     # why: the store first; profiles in it may be behind the requests of the inbox, never ahead of them
     named = {name: scratch / name for name in copy_databases(shop, scratch)}
     named |= {str(file.relative_to(shop.folder)): file for file in files}

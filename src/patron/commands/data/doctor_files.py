@@ -1,5 +1,6 @@
 """Checks of `patron doctor` about files that people touch: what has changed since the last run, and the outbox."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,7 +109,7 @@ def product_edges(shop: Shop) -> Iterator[Finding]:
 def image_vectors(shop: Shop) -> Iterator[Finding]:
     """Whether the vectors of pictures can be read, and are about products that the shop has."""
     path = shop.folder / IMAGE_VECTORS_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     from patron.recommenders.content import read_image_vectors  # noqa: PLC0415 - as for edges
 

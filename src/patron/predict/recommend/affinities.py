@@ -150,7 +150,7 @@ def affinities(
     of_prospects = prospect_lists(view, history).cast(lists.schema)
     is_customer = pc.is_in(of_prospects["customer_id"], pc.unique(lists["customer_id"]))
     lists = pa.concat_tables([lists, of_prospects.filter(pc.invert(is_customer))])
-    lists = lists.filter(pc.invert(pc.is_in(lists["product_id"], _private_products(history))))
+    lists = lists.filter(pc.invert(pc.is_in(lists["product_id"], _private_products(lists, history))))
     lists = _with_causes(lists, history, related)
     count = lists.num_rows
     added = {
@@ -187,9 +187,9 @@ def _with_causes(lists: pa.Table, history: pa.Table, related: pa.Table) -> pa.Ta
     return lists.append_column("because_product_id", because)
 
 
-def _private_products(history: pa.Table) -> pa.Array:
-    """Products whose id looks personal and that one customer alone has ordered: nobody is shown them."""
-    ids = pc.unique(history["product_id"].cast(pa.string())).to_pylist()
+def _private_products(lists: pa.Table, history: pa.Table) -> pa.Array:
+    """Listed products whose id looks personal and that at most one customer has ordered: nobody is shown them."""
+    ids = pc.unique(lists["product_id"].cast(pa.string())).to_pylist()
     tokens = pa.array(
         [identifier for identifier in ids if identifier and IDENTIFIER.fullmatch(identifier)], pa.string()
     )
@@ -198,4 +198,5 @@ def _private_products(history: pa.Table) -> pa.Array:
     orders = pa.table({name: history[name].cast(pa.string()) for name in ("product_id", "customer_id")})
     orders = orders.filter(pc.is_in(orders["product_id"], tokens))
     counts = orders.group_by("product_id").aggregate([("customer_id", "count_distinct")])
-    return counts.filter(pc.less(counts["customer_id_count_distinct"], 2))["product_id"].combine_chunks()
+    shared = counts.filter(pc.greater(counts["customer_id_count_distinct"], 1))["product_id"]
+    return tokens.filter(pc.invert(pc.is_in(tokens, shared.combine_chunks())))

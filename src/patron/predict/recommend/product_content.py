@@ -1,5 +1,6 @@
 """A vector for each product that was known before a cutoff: from the catalogue, and from pictures."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,8 @@ ImageVectors = tuple[pa.Array, Numbers]
 
 def image_vectors(path: Path) -> ImageVectors | None:
     """The vectors of pictures; None without a file. Raises BadFile."""
-    return read_image_vectors(path) if path.exists() else None
+    # why: a link whose file is away, as on a share that is not mounted, must not pass for no pictures
+    return read_image_vectors(path) if os.path.lexists(path) else None
 
 
 def read_products(view: StageView) -> pa.Table:

@@ -25,11 +25,6 @@ from patron.schema.numbers import Numbers
 MIN_BUYERS = 200
 MIN_SPREAD, MAX_SPREAD = 1e-3, 1.5
 """Ends of sigma of the logarithm of spend: the mean grows with exp(sigma^2 / 2), and blows up on small data."""
-STEPS = 16
-"""Points between the average customer and another one at which the gradient explains the difference.
-
-With 16 the parts of a logarithm miss their sum by .1 at most, by .02 on the mean; with more by less.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +48,12 @@ class FittedDeepSpend(Saved, file="deep_spend.json", arrays="weights.npz"):
 
     def correction(self, matrix: Numbers) -> Numbers:
         """What the network multiplies the spend of history by."""
-        out = self._activations(self._columns(matrix))[-1]
+        out = self._outputs(self._columns(matrix))
         return np.exp(out[:, 0] + sigma_of(out[:, 1]) ** 2 / 2)
 
-    def contributions(self, matrix: Numbers) -> Numbers:
-        """Integrated gradients of each column for the logarithm of the correction (Sundararajan et al. 2017).
-
-        Against the average customer.
-        """
-        columns = self._columns(matrix)
-        steps = (np.arange(STEPS) + 0.5) / STEPS
-        return columns * np.mean([self._gradient(columns * step) for step in steps], axis=0)
+    def contributions(self, matrix: Numbers) -> None:  # noqa: ARG002 - the protocol's signature
+        """None: what the network corrects is not what a forecast follows from, which is history above all."""
+        return
 
     def _columns(self, matrix: Numbers) -> Numbers:
         return standardise(log_scaled(matrix), self.middle, self.spread, None)
@@ -77,25 +67,15 @@ class FittedDeepSpend(Saved, file="deep_spend.json", arrays="weights.npz"):
             at = end + fan_out
         return layers
 
-    def _activations(self, columns: Numbers) -> list[Numbers]:
-        """What each layer gives, the input first."""
-        found = [np.ascontiguousarray(columns)]
+    def _outputs(self, columns: Numbers) -> Numbers:
+        """Two columns: mu, and sigma before its bounds."""
+        layer = np.ascontiguousarray(columns)
         for number, (weights, biases) in enumerate(self._layers, start=1):
             # why not `@`: BLAS sums in an order that depends on how many rows there are, and one must equal many
-            given = np.einsum("ij,jk->ik", found[-1], weights) + biases
-            found.append(np.maximum(given, 0.0) if number < len(self.widths) - 1 else given)
-        return found
-
-    def _gradient(self, columns: Numbers) -> Numbers:
-        """Of the logarithm of the mean, by each column."""
-        *given, out = self._activations(columns)
-        odds = expit(out[:, 1])
-        back = np.column_stack([np.ones(len(out)), sigma_of(out[:, 1]) * MAX_SPREAD * odds * (1 - odds)])
-        for (weights, _), below in zip(reversed(self._layers), reversed(given), strict=True):
-            back = np.einsum("ik,jk->ij", back, weights)
-            if below is not given[0]:
-                back *= below > 0
-        return back
+            layer = np.einsum("ij,jk->ik", layer, weights) + biases
+            if number < len(self.widths) - 1:
+                layer = np.maximum(layer, 0.0)
+        return layer
 
 
 @dataclass(frozen=True)
@@ -118,9 +98,8 @@ class DeepSpend:
     def fit(self, training: TrainingMatrix | None, others: Mapping[str, Any]) -> FittedDeepSpend:  # noqa: ARG002 - the protocol's signature
         """Fit to what buyers paid, up to the cap. Raises NotEnoughData, MissingExtra without torch."""
         torch = import_torch(self.name)
-        count = len(training.buyers) if training else 0
-        if training is None or count < MIN_BUYERS:
-            what = f"{count} bought after the cutoffs to learn from, and {MIN_BUYERS} are needed"
+        if training is None or len(training.buyers) < MIN_BUYERS:
+            what = f"fewer than {MIN_BUYERS} bought after the cutoffs to learn from"
             raise NotEnoughData(what, where=self.name, todo=LATER)
         buyers, cap = training.buyers, cap_of(training.label, CAP_QUANTILE)
         paid, history = np.minimum(training.label[buyers], cap), log_history_spend(training.rows, cap)[buyers]

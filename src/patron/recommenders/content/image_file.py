@@ -12,10 +12,16 @@ from patron.schema.errors import BadFile
 from patron.schema.numbers import Numbers
 
 MAX_DIMENSIONS = 4_096
+MAX_NUMBERS, MAX_BYTES = 250_000_000, 4_000_000_000
+"""Numbers in all vectors together, which are 2 GB in memory, and bytes of the file once it is unpacked."""
+MAX_ID = 1_000
+"""Characters of a product's id."""
+SMALLEST, LARGEST = 1e-6, 1e15
+"""Between these the largest number of a vector must be, or its direction would be lost in sums."""
 COLUMNS = ("product_id", "vector")
 WRITE_IT_SO = "Write one row per product: its product_id, and its vector, a list of numbers of the same length for all."
-NAMED = 5
-"""Most products that a refusal names."""
+NAMED, NAMED_CHARACTERS = 5, 60
+"""Most products that a refusal names, and characters of each."""
 
 
 def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
@@ -23,16 +29,49 @@ def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
 
     Whether the products exist nobody checks. Raises BadFile.
     """
+    # why: to open a pipe would wait for whoever writes into it
+    if not Path(path).is_file():
+        raise _bad(path, "is not a file")
     try:
-        missing = [name for name in COLUMNS if name not in pq.read_schema(path).names]
-        rows = pq.read_table(path, columns=[name for name in COLUMNS if name not in missing])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise _bad(path, f"cannot be read: {str(error).splitlines()[0]}") from error
+        ids, vectors = _read_columns(path)
+        return ids, _matrix(path, ids, vectors)
+    except (pa.ArrowException, UnicodeDecodeError, MemoryError, OSError) as error:
+        raise _bad(path, f"cannot be read: {str(error).partition(chr(10))[0]}") from error
+
+
+def _read_columns(path: Path | str) -> tuple[pa.Array, pa.Array]:
+    """Ids and vectors, of a size and types that can be read."""
+    schema = pq.read_schema(path)
+    missing = [name for name in COLUMNS if schema.names.count(name) != 1]
     if missing:
         raise _bad(path, f"there is no column {' and no '.join(missing)}")
-    ids, vectors = id_array(rows["product_id"]), rows["vector"].combine_chunks()
-    if not (pa.types.is_list(vectors.type) or pa.types.is_fixed_size_list(vectors.type)) or not _holds_numbers(vectors):
-        raise _bad(path, f"vector is of type {vectors.type}")
+    kind, vector = (schema.field(name).type for name in COLUMNS)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise _bad(path, f"product_id is of type {kind}, and texts or whole numbers are read")
+    if not _is_list(vector) or not _holds_numbers(vector):
+        raise _bad(path, f"vector is of type {vector}")
+    with pq.ParquetFile(path, read_dictionary=["product_id"]) as file:
+        _require_size(path, file.metadata)
+        rows = file.read(columns=list(COLUMNS))
+    rows.validate(full=True)
+    ids = rows["product_id"]
+    texts = [chunk.dictionary for chunk in ids.chunks] if pa.types.is_dictionary(ids.type) else []
+    if any((pc.max(pc.binary_length(chunk)).as_py() or 0) > MAX_ID for chunk in texts):
+        raise _bad(path, f"a product_id is longer than {MAX_ID:,} characters")
+    return id_array(ids), rows["vector"].combine_chunks()
+
+
+def _require_size(path: Path | str, size: pq.FileMetaData) -> None:
+    """Raise BadFile for more than is read, however small the file is."""
+    parts = [size.row_group(group) for group in range(size.num_row_groups)]
+    columns = [part.column(at) for part in parts for at in range(part.num_columns)]
+    is_large = sum(column.total_uncompressed_size for column in columns) > MAX_BYTES
+    if is_large or max(sum(column.num_values for column in columns), size.num_rows) > MAX_NUMBERS:
+        raise _bad(path, f"it holds more than {MAX_NUMBERS:,} numbers or {MAX_BYTES / 1e9:.0f} GB")
+
+
+def _matrix(path: Path | str, ids: pa.Array, vectors: pa.Array) -> Numbers:
     if ids.null_count:
         raise _bad(path, "a product_id is missing")
     counts = pc.value_counts(ids)
@@ -41,32 +80,38 @@ def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
         raise _bad(path, f"these products have more than one row: {_named(repeated)}")
     lengths = pc.list_value_length(vectors).fill_null(0)
     width = lengths[0].as_py() if len(lengths) else 0
-    different = ids.filter(pc.not_equal(lengths, width))
-    if len(different):
-        raise _bad(
-            path,
-            f"the first vector has {width} numbers, but not those of these products: {_named(different.to_pylist())}",
-        )
+    different = ids.filter(pc.not_equal(lengths, width)).to_pylist()
+    if different:
+        what = f"the first vector has {width} numbers, but not those of these products: {_named(different)}"
+        raise _bad(path, what)
     if len(lengths) and not 0 < width <= MAX_DIMENSIONS:
         raise _bad(path, f"a vector has {width} numbers, and 1 to {MAX_DIMENSIONS:,} are read")
-    values = pc.list_flatten(vectors).cast(pa.float64()).fill_null(np.nan).to_numpy()
+    values = pc.list_flatten(vectors).cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
     matrix = values.reshape(len(ids), width)
-    unknown = ids.filter(pa.array(~np.isfinite(matrix).all(axis=1)))
-    if len(unknown):
-        raise _bad(
-            path, f"the vectors of these products hold something other than numbers: {_named(unknown.to_pylist())}"
-        )
-    return ids, matrix
+    unknown = ids.filter(pa.array(~np.isfinite(matrix).all(axis=1))).to_pylist()
+    if unknown:
+        raise _bad(path, f"the vectors of these products hold something other than numbers: {_named(unknown)}")
+    largest = np.abs(matrix).max(axis=1, initial=0.0)
+    without = ids.filter(pa.array((largest < SMALLEST) | (largest > LARGEST))).to_pylist()
+    if without:
+        between = f"from {SMALLEST} to {LARGEST}"
+        raise _bad(path, f"the largest number of these products' vectors is not {between}: {_named(without)}")
+    return matrix
 
 
-def _holds_numbers(vectors: pa.Array) -> bool:
-    kind = vectors.type.value_type
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _holds_numbers(vector: pa.DataType) -> bool:
+    return pa.types.is_floating(vector.value_type) or pa.types.is_integer(vector.value_type)
 
 
 def _named(ids: list[object]) -> str:
+    """Some ids, short and without what a terminal would act on."""
     more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
-    return ", ".join(map(str, ids[:NAMED])) + more
+    texts = (str(identifier)[:NAMED_CHARACTERS] for identifier in ids[:NAMED])
+    return ", ".join("".join(one if one.isprintable() else "?" for one in text) for text in texts) + more
 
 
 def _bad(path: Path | str, what: str) -> BadFile:

@@ -16,7 +16,7 @@ SCALE = 10.0
 """Of the product of two vectors of length 1, to begin with."""
 MIN_NORM = 1e-6
 JUDGED_SHARE, MAX_JUDGED, MIN_JUDGED = 0.2, 3_000, 50
-"""Sequences that are kept back to judge how long to learn, none where there would be fewer than the last number."""
+"""Users whose sequences are kept back to judge how long to learn; none where these would be fewer than the last."""
 
 
 def mean_inputs(last: Codes, inputs: Factors) -> Factors:
@@ -112,7 +112,7 @@ class TowerNetwork:
                 sums = (self.inputs(before.clamp(min=1) - 1) * is_known[..., None]).sum(dim=1)
                 means = sums / is_known.sum(dim=1).clamp(min=1)[:, None]
                 scores = self.tower(means + self.of_facts(facts[some]), "user") @ items.T
-                total += float((1 / (scores >= scores.gather(1, last)).sum(dim=1)).sum())
+                total += float((1 / (~(scores < scores.gather(1, last))).sum(dim=1)).sum())  # NaN ranks last
         return total / max(len(sequences), 1)
 
     def loss(self, facts: Numbers, sequences: Any) -> Any:

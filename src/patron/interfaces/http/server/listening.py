@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patron.answers.access.team import people
-from patron.schema.common_sentences import USE_NAMES
+from patron.schema.common_sentences import NOT_A_FILE, USE_NAMES
 from patron.schema.errors import SettingsError, WorkspaceBusy
 from patron.schema.sentences import Sentence
 from patron.storage.shop import SETTINGS_FILE, Shop
@@ -37,7 +37,6 @@ CONSOLE_NAME_UNKNOWN = Sentence("console_name_unknown", "the host name of the co
 WITHOUT_TLS = Sentence("without_tls", "passwords would travel without TLS")
 CERTIFICATE_NEEDS_KEY = Sentence("certificate_needs_key", "a certificate needs its key")
 PASS_CERTIFICATE = Sentence("pass_certificate", "Pass --certificate and --certificate-key.")
-NOT_A_FILE = Sentence("not_a_file", "is not a file")
 PASS_PEM = Sentence("pass_pem", "Pass a file in PEM format.")
 CERTIFICATE_UNUSABLE = Sentence("certificate_unusable", "cannot be used with the key {key} ({cause})")
 PASS_FITTING_PEM = Sentence(

@@ -46,15 +46,6 @@ def test_customers_whose_outcome_is_unknown_show_which_features_go_together(seed
     assert with_others < loss(Logistic(), known, test) - 0.02
 
 
-def test_what_components_say_of_a_customer_adds_up_to_the_log_odds_against_the_mean():
-    known = rows(120, 500)
-    fitted = ComponentLogistic().fit(known)
-    names, moved = fitted.contributions(known)
-    assert len(names) == FEATURES
-    assert np.ptp(moved.sum(axis=1)) > 1
-    assert np.ptp(moved.sum(axis=1) - fitted.log_odds(known)) < 1e-9
-
-
 def test_the_learner_for_few_labels_competes_where_few_are_known():
     few, many = rows(FewLabels.max_labels, 100), rows(FewLabels.max_labels + 1, 100)
     assert [one.name for one in candidates(churn.LEARNERS, few)] == [one.name for one in churn.LEARNERS]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.estimators.learner import LABEL, Fitted, Learner
+from patron.estimators.learner import LABEL, Fitted, Learner, installed_learners
 from patron.predict.backtest import Backtest, backtest, fit_champion, to_table
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.origins import Origin
@@ -60,8 +60,12 @@ def train_model(
 
 
 def candidates(learners: Sequence[Learner], known: Any) -> tuple[Learner, ...]:
-    """All but the learners for few labels where more are known."""
-    return tuple(one for one in learners if not 0 < one.max_labels < known.num_rows - known[LABEL].null_count)
+    """Those whose extra is installed, without the learners for few labels where more are known."""
+    return tuple(
+        learner
+        for learner in installed_learners(learners)
+        if not 0 < learner.max_labels < known.num_rows - known[LABEL].null_count
+    )
 
 
 def keep(

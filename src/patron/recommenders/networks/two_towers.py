@@ -10,9 +10,9 @@ often as they occur, less the logarithm of how often that is, which makes up for
 out for a share of the items that have content, so that what has no rows has a vector that means the same.
 
 It begins at how alike contents are (F picks directions, e = 0 where there is content, towers add nothing), and keeps
-the weights after the epoch that ranked the last items of kept-back users best: trained to the end it had forgotten what
-looks say. On Complete Journey `content.content_neighbours` ranks new products far better: compare both. torch fits it;
-recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
+the weights after the epoch that ranked the ends of kept-back users' sequences best: trained to the end it had forgotten
+what looks say. On Complete Journey `content.content_neighbours` ranks new products far better: compare both. torch fits
+it; recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
 """
 
 from dataclasses import dataclass, replace

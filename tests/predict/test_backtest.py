@@ -17,7 +17,7 @@ from patron.predict.value.btyd_learners import ParetoSpend
 from patron.predict.value.buyer_spend import HistorySpend
 from patron.predict.value.probability_times_spend import ProbabilityTimesSpend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
-from patron.schema.errors import NotEnoughData
+from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.models.questions import VALUE
 from patron.schema.table_checks import violations
 from patron.schema.tables import BACKTESTS
@@ -231,3 +231,15 @@ def test_an_uncertain_season_widens_every_interval():
     plain, wide = (Outcomes.of(actual, forecast, spread).interval(forecast) for spread in (0.0, 0.3))
     assert (wide[0] < plain[0]).all()
     assert (wide[1] > plain[1]).all()
+
+
+def test_a_learner_whose_extra_cannot_be_loaded_is_left_out_and_named(spend_rows, as_of):
+    class Broken(LastNinetyDays):
+        name = "broken"
+
+        def fit(self, table):  # noqa: ARG002 - as of every learner
+            raise MissingExtra("torch cannot be loaded", where=self.name, todo="")
+
+    result = backtest(VALUE, (*QUICK, Broken()), spend_rows, as_of=as_of, rng=np.random.default_rng(1))
+    assert [sentence for sentence in result.left_out if "broken" in sentence and "torch cannot be loaded" in sentence]
+    assert "broken" not in result.primary_metric

@@ -52,7 +52,7 @@ class Learner(Protocol):
     module: ClassVar[str] = ""
     """Module that fitting needs and an extra installs, or ''; what is fitted predicts without it."""
     max_labels: ClassVar[int] = 0
-    """Rows with a label beyond which it is no candidate, as others then learn more; 0: always one."""
+    """Most labelled rows with which it is a candidate; 0: any number."""
     exemptions: ClassVar[Mapping[str, str]] = {}
     """Conformance checks this learner is excused from, each with its reason."""
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.estimators.bootstrap import bootstrap_weights, percentile_interval
-from patron.estimators.learner import FitsFromOthers, Fitted, Learner, installed_learners
+from patron.estimators.learner import FitsFromOthers, Fitted, Learner
 from patron.predict.origins import Origin
 from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.models.metrics import Metric
@@ -95,10 +95,9 @@ def backtest(
 ) -> Backtest:
     """Evaluate every learner at every origin that has enough customers, and choose the champion.
 
-    Learners whose extra is not installed are no candidates. With no origin left, the champion is the default learner,
+    With no origin left, the champion is the default learner,
     and `why` says so. `rng` draws the customers by whom a standard error is known.
     """
-    learners = installed_learners(learners)
     evaluations: dict[tuple[str, str], Evaluation] = {}
     left_out: dict[str, tuple[str, str]] = {}
     used = [origin for origin in origins if origin.customer_count >= question.fewest_customers]

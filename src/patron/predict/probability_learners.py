@@ -94,7 +94,7 @@ class ComponentLogistic(Logistic):
     complexity: ClassVar[int] = 2
 
     def fit(self, table: pa.Table) -> FittedLogistic:
-        """Fit to the rows whose label is known, on components of all rows. Raises NotEnoughData."""
+        """Fit to the rows whose label is known, on principal components of all rows. Raises NotEnoughData."""
         rows = labelled(table)
         label = _both_outcomes(rows)
         design = Design.of(table.select([*self.columns, LABEL]) if self.columns else table)
@@ -105,15 +105,15 @@ class ComponentLogistic(Logistic):
         axes = by_variance[:, -self.component_count :]
         points = columns[np.asarray(pc.is_valid(table[LABEL]))] @ axes
 
-        def fit_to(fitted: Rows) -> tuple[Numbers, float]:
+        def fit_points(fitted: Rows) -> tuple[Numbers, float]:
             return fit_weights(points[fitted], label[fitted], self.inverse_penalty, iterations=self.iterations)
 
         def log_odds(fitted: Rows, others: Rows) -> Numbers:
-            weights, intercept = fit_to(fitted)
+            weights, intercept = fit_points(fitted)
             return points[others] @ weights + intercept
 
         calibration = fit_calibration(rows, log_odds, is_on_newest=self.is_calibrated_on_newest)
-        weights, intercept = fit_to(np.arange(len(label)))
+        weights, intercept = fit_points(np.arange(len(label)))
         return FittedLogistic(design, middle, spread, fill, axes @ weights, intercept, calibration)
 
 

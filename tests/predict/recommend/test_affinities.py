@@ -2,9 +2,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron import predict
-from patron.predict.recommend.affinities import rank_products
+from patron.predict.recommend.affinities import affinities, rank_products
+from patron.predict.recommend.library_lists import PopularityLists
+from patron.predict.recommend.purchase_history import PurchaseHistory
 from patron.schema.tables import BY_NAME, PROMOTIONS
 from patron.storage.models import model_registry
 from patron.storage.runs.runs import Run
@@ -80,3 +83,17 @@ def test_a_product_with_a_personal_id_is_recommended_once_two_customers_have_ord
     view = view_of(shop)
     rank_products(view)
     assert set(view.read("affinities")["product_id"].to_pylist()) == {shared, *(f"p{n}" for n in range(5))}
+
+
+def test_a_product_with_a_personal_id_that_a_kept_model_lists_is_not_recommended_when_nobody_has_ordered_it(shop):
+    token = "i_" + "0a" * 16
+    bought = [(f"c{n}", token if n % 2 else "p1", 1.0) for n in range(20)]
+    purchases = pa.table(
+        dict(zip(("customer_id", "product_id", "days_before"), zip(*bought, strict=True), strict=True))
+    )
+    fitted = PopularityLists().fit(purchases)
+    assert token in fitted.predict(purchases)["product_id"].to_pylist()
+    sell(shop, 20, lambda _customer, _rng: "p1")
+    today = PurchaseHistory(purchases.filter(pc.equal(purchases["product_id"], "p1")))
+    lists = affinities(view_of(shop), fitted, today, BY_NAME["related_products"].empty(), "kept")
+    assert set(lists["product_id"].to_pylist()) == {"p1"}

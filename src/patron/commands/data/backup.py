@@ -63,7 +63,7 @@ BACKUP_WITH_PG_DUMP = Sentence(
     "backup_with_pg_dump", "Stop every process, copy this folder, and back the store up with pg_dump."
 )
 ARCHIVE_UNREADABLE = Sentence("archive_unreadable", "the archive cannot be read ({cause})")
-PUT_FILE_THERE = Sentence("put_file_there", "Put the file itself there, or take away what is there.")
+PUT_FILE_THERE = Sentence("put_file_there", "Put the file itself there, or remove what is there.")
 NOT_A_BACKUP = Sentence("not_a_backup", "is not a Patron backup")
 OTHER_BACKUP = Sentence("other_backup", "Use another backup.")
 NAME_BACKUP = Sentence("name_backup", "Name a file written by `patron backup`.")

@@ -6,6 +6,6 @@ from patron.predict.order_probability import OrderProbability
 from patron.predict.probability_learners import BoostedProbability, ComponentLogistic, Logistic, RfmLogistic
 from patron.schema.models.questions import CHURN
 
-BY_ORDERS = OrderProbability(CHURN.horizon_days, is_of_none=True)
-MEMBERS = (Logistic(), BoostedProbability(), RfmLogistic(), BY_ORDERS)
-LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, FewLabels((ComponentLogistic(), BY_ORDERS)), AveragedProbability(MEMBERS))
+PARETO_NBD = OrderProbability(CHURN.horizon_days, is_of_none=True)
+MEMBERS = (Logistic(), BoostedProbability(), RfmLogistic(), PARETO_NBD)
+LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, FewLabels((ComponentLogistic(), PARETO_NBD)), AveragedProbability(MEMBERS))

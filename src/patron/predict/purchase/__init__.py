@@ -10,9 +10,9 @@ from patron.schema.models.questions import PURCHASE, PURCHASE_7_DAYS, Question
 
 def learners_of(question: Question) -> tuple[Learner, ...]:
     """The learners of an order within the question's horizon, baselines too."""
-    by_orders = OrderProbability(question.horizon_days)
-    members = (Logistic(), BoostedProbability(), RfmLogistic(), by_orders)
-    few_labels = FewLabels((ComponentLogistic(), by_orders))
+    pareto_nbd = OrderProbability(question.horizon_days)
+    members = (Logistic(), BoostedProbability(), RfmLogistic(), pareto_nbd)
+    few_labels = FewLabels((ComponentLogistic(), pareto_nbd))
     return (Mean(), RecencyOnly(), *members, few_labels, AveragedProbability(members))
 
 

@@ -48,7 +48,7 @@ class FittedDeepSpend(Saved, file="deep_spend.json", arrays="weights.npz"):
 
     def correction(self, matrix: Numbers) -> Numbers:
         """What the network multiplies the spend of history by."""
-        out = self._outputs(self._columns(matrix))
+        out = self._mu_and_raw_sigma(self._columns(matrix))
         return np.exp(out[:, 0] + sigma_of(out[:, 1]) ** 2 / 2)
 
     def contributions(self, matrix: Numbers) -> None:  # noqa: ARG002 - the protocol's signature
@@ -67,8 +67,8 @@ class FittedDeepSpend(Saved, file="deep_spend.json", arrays="weights.npz"):
             at = end + fan_out
         return layers
 
-    def _outputs(self, columns: Numbers) -> Numbers:
-        """Two columns: mu, and sigma before its bounds."""
+    def _mu_and_raw_sigma(self, columns: Numbers) -> Numbers:
+        """What the last layer says: mu, and sigma before its bounds."""
         layer = np.ascontiguousarray(columns)
         for number, (weights, biases) in enumerate(self._layers, start=1):
             # why not `@`: BLAS sums in an order that depends on how many rows there are, and one must equal many

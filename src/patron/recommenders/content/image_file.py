@@ -13,11 +13,11 @@ from patron.schema.numbers import Numbers
 
 MAX_DIMENSIONS = 4_096
 MAX_NUMBERS, MAX_BYTES = 250_000_000, 4_000_000_000
-"""Numbers in all vectors together, which are 2 GB in memory, and bytes of the file once it is unpacked."""
+"""Most numbers in all vectors together, 2 GB in memory, and most bytes of both columns, unpacked."""
 MAX_ID = 1_000
-"""Characters of a product's id."""
+"""Most characters of a product's id."""
 SMALLEST, LARGEST = 1e-6, 1e15
-"""Between these the largest number of a vector must be, or its direction would be lost in sums."""
+"""Bounds of the largest number of a vector: beyond them sums overflow, or round to 0."""
 COLUMNS = ("product_id", "vector")
 WRITE_IT_SO = "Write one row per product: its product_id, and its vector, a list of numbers of the same length for all."
 NAMED, NAMED_CHARACTERS = 5, 60
@@ -33,18 +33,21 @@ def read_image_vectors(path: Path | str) -> tuple[pa.Array, Numbers]:
     if not Path(path).is_file():
         raise _bad(path, "is not a file")
     try:
-        ids, vectors = _read_columns(path)
-        return ids, _matrix(path, ids, vectors)
+        ids, vectors = _read_ids_and_vectors(path)
+        return ids, _checked_matrix(path, ids, vectors)
     except (pa.ArrowException, UnicodeDecodeError, MemoryError, OSError) as error:
         raise _bad(path, f"cannot be read: {str(error).partition(chr(10))[0]}") from error
 
 
-def _read_columns(path: Path | str) -> tuple[pa.Array, pa.Array]:
-    """Ids and vectors, of a size and types that can be read."""
+def _read_ids_and_vectors(path: Path | str) -> tuple[pa.Array, pa.Array]:
+    """Read both columns, where their size and types can be read. Raises BadFile."""
     schema = pq.read_schema(path)
-    missing = [name for name in COLUMNS if schema.names.count(name) != 1]
+    missing = [name for name in COLUMNS if name not in schema.names]
     if missing:
         raise _bad(path, f"there is no column {' and no '.join(missing)}")
+    repeated = [name for name in COLUMNS if schema.names.count(name) > 1]
+    if repeated:
+        raise _bad(path, f"there is more than one column {' and '.join(repeated)}")
     kind, vector = (schema.field(name).type for name in COLUMNS)
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -66,12 +69,14 @@ def _require_size(path: Path | str, size: pq.FileMetaData) -> None:
     """Raise BadFile for more than is read, however small the file is."""
     parts = [size.row_group(group) for group in range(size.num_row_groups)]
     columns = [part.column(at) for part in parts for at in range(part.num_columns)]
+    columns = [column for column in columns if column.path_in_schema.partition(".")[0] in COLUMNS]
     is_large = sum(column.total_uncompressed_size for column in columns) > MAX_BYTES
     if is_large or max(sum(column.num_values for column in columns), size.num_rows) > MAX_NUMBERS:
         raise _bad(path, f"it holds more than {MAX_NUMBERS:,} numbers or {MAX_BYTES / 1e9:.0f} GB")
 
 
-def _matrix(path: Path | str, ids: pa.Array, vectors: pa.Array) -> Numbers:
+def _checked_matrix(path: Path | str, ids: pa.Array, vectors: pa.Array) -> Numbers:
+    """One row for each product. Raises BadFile, which names products whose vector cannot be used."""
     if ids.null_count:
         raise _bad(path, "a product_id is missing")
     counts = pc.value_counts(ids)
@@ -92,10 +97,10 @@ def _matrix(path: Path | str, ids: pa.Array, vectors: pa.Array) -> Numbers:
     if unknown:
         raise _bad(path, f"the vectors of these products hold something other than numbers: {_named(unknown)}")
     largest = np.abs(matrix).max(axis=1, initial=0.0)
-    without = ids.filter(pa.array((largest < SMALLEST) | (largest > LARGEST))).to_pylist()
-    if without:
-        between = f"from {SMALLEST} to {LARGEST}"
-        raise _bad(path, f"the largest number of these products' vectors is not {between}: {_named(without)}")
+    outside = ids.filter(pa.array((largest < SMALLEST) | (largest > LARGEST))).to_pylist()
+    if outside:
+        bounds = f"{SMALLEST:g} to {LARGEST:g}"
+        raise _bad(path, f"the largest number of a vector must be from {bounds}, and is not for: {_named(outside)}")
     return matrix
 
 
@@ -108,10 +113,10 @@ def _holds_numbers(vector: pa.DataType) -> bool:
 
 
 def _named(ids: list[object]) -> str:
-    """Some ids, short and without what a terminal would act on."""
+    """Some ids, shortened; ? stands for control characters."""
     more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
     texts = (str(identifier)[:NAMED_CHARACTERS] for identifier in ids[:NAMED])
-    return ", ".join("".join(one if one.isprintable() else "?" for one in text) for text in texts) + more
+    return ", ".join("".join(letter if letter.isprintable() else "?" for letter in text) for text in texts) + more
 
 
 def _bad(path: Path | str, what: str) -> BadFile:

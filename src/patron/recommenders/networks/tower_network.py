@@ -15,8 +15,8 @@ USERS_AT_ONCE = 1_024
 SCALE = 10.0
 """Of the product of two vectors of length 1, to begin with."""
 MIN_NORM = 1e-6
-JUDGED_SHARE, MAX_JUDGED, MIN_JUDGED = 0.2, 3_000, 50
-"""Users whose sequences are kept back to judge how long to learn; none where these would be fewer than the last."""
+VALIDATION_SHARE, MAX_VALIDATION, MIN_VALIDATION = 0.2, 3_000, 50
+"""Validation users, by whom the epoch is chosen: their share, how many at most, and how many are too few for any."""
 
 
 def mean_inputs(last: Codes, inputs: Factors) -> Factors:
@@ -67,53 +67,55 @@ class TowerNetwork:
         """Weights by name."""
         return {name: one.detach().numpy().copy() for name, one in self.weights.items()}
 
-    def fit(self, users: Codes, sequences: Codes, rows: Codes) -> None:
+    def fit(self, users: Codes, sequences: Codes, rows: Codes) -> dict[str, Factors]:
         """Go through the sequences, some at a time, in an order drawn anew each time; `rows` are the items of all.
 
-        Sequences of some users are kept back, and the weights are kept that rank their last items best.
+        Returns the weights after the epoch that ranked the ends of the validation users' sequences best.
         """
+        kept = self.weights_in_numpy()
         if not len(sequences):
-            return
+            return kept
         torch, settings = self.torch, self.settings
         self.rows = torch.as_tensor(rows)
         share = np.bincount(rows, minlength=len(self.content)) / len(rows)
         self.log_share = torch.as_tensor(np.log(np.maximum(share, 1 / len(rows))).astype(np.float32))
-        is_judged = self._draw_judged(users)
-        judged = self.facts[users[is_judged]].toarray(), torch.as_tensor(sequences[is_judged])
-        users, sequences = users[~is_judged], torch.as_tensor(sequences[~is_judged])
+        is_validation = self._draw_validation(users)
+        validation = users[is_validation], sequences[is_validation]
+        users, sequences = users[~is_validation], torch.as_tensor(sequences[~is_validation])
         steps = torch.optim.Adam(self.weights.values(), lr=settings.learning_rate)
         an_epoch = -(-len(sequences) // settings.sequences_at_once)
-        best, kept = self._reciprocal_rank(*judged), self.weights_in_numpy()
+        best = self._reciprocal_rank(kept, *validation)
         for _ in range(max(settings.epochs, -(-settings.fewest_updates // an_epoch))):
             for some in torch.randperm(len(sequences)).split(settings.sequences_at_once):
                 steps.zero_grad()
                 self.loss(self.facts[users[some.numpy()]].toarray(), sequences[some]).backward()
                 steps.step()
-            rank = self._reciprocal_rank(*judged)
+            weights = self.weights_in_numpy()
+            rank = self._reciprocal_rank(weights, *validation)
             if rank >= best:
-                best, kept = rank, self.weights_in_numpy()
-        self.weights = {name: torch.as_tensor(weight) for name, weight in kept.items()}
+                best, kept = rank, weights
+        return kept
 
-    def _draw_judged(self, users: Codes) -> Flags:
-        """Which sequences are kept back: all of some users, drawn at random."""
+    def _draw_validation(self, users: Codes) -> Flags:
+        """Which sequences are those of the validation users, who are drawn at random."""
         different = np.unique(users)
-        count = min(round(JUDGED_SHARE * len(different)), MAX_JUDGED)
-        chosen = different[self.torch.randperm(len(different))[: count if count >= MIN_JUDGED else 0].numpy()]
-        return np.isin(users, chosen)
+        count = min(round(VALIDATION_SHARE * len(different)), MAX_VALIDATION)
+        drawn = different[self.torch.randperm(len(different))[: count if count >= MIN_VALIDATION else 0].numpy()]
+        return np.isin(users, drawn)
 
-    def _reciprocal_rank(self, facts: Numbers, sequences: Any) -> float:
+    def _reciprocal_rank(self, weights: dict[str, Factors], users: Codes, sequences: Codes) -> float:
         """Mean reciprocal rank of each sequence's last item among all, by what came before; 0 without sequences."""
-        torch, total = self.torch, 0.0
-        with torch.no_grad():
-            items = self.tower(self.inputs(torch.arange(len(self.content))), "item")
-            for some in batches(np.arange(len(sequences)), len(self.content)):
-                before, last = sequences[some, :-1], sequences[some, -1:] - 1
-                is_known = before > 0
-                sums = (self.inputs(before.clamp(min=1) - 1) * is_known[..., None]).sum(dim=1)
-                means = sums / is_known.sum(dim=1).clamp(min=1)[:, None]
-                scores = self.tower(means + self.of_facts(facts[some]), "user") @ items.T
-                total += float((1 / (~(scores < scores.gather(1, last))).sum(dim=1)).sum())  # NaN ranks last
-        return total / max(len(sequences), 1)
+        inputs = weights["items"] + self.content.numpy() @ weights["content"]
+        items = tower(inputs, weights["item_wide"], weights["item_narrow"])
+        before = mean_inputs(sequences[:, :-1], inputs) + self.facts[users].astype(np.float32) @ weights["facts"]
+        states, last = tower(before, weights["user_wide"], weights["user_narrow"]), sequences[:, -1] - 1
+        total = 0.0
+        for batch in batches(np.arange(len(sequences)), len(items)):
+            scores = states[batch] @ items.T
+            own = scores[np.arange(len(batch)), last[batch]]
+            # why not >=: weights that are no numbers must rank last
+            total += (1 / (~(scores < own[:, None])).sum(axis=1)).sum()
+        return float(total) / max(len(sequences), 1)
 
     def loss(self, facts: Numbers, sequences: Any) -> Any:
         """Cross-entropy of the next item of each place, among items drawn as often as they occur."""
@@ -123,7 +125,8 @@ class TowerNetwork:
         is_known = before > 0
         inputs = self.inputs(before.clamp(min=1) - 1) * is_known[..., None]
         means = inputs.cumsum(dim=1) / is_known.cumsum(dim=1).clamp(min=1)[..., None]
-        states = self.tower((means + self.of_facts(facts)[:, None])[is_known], "user") * weights["scale"]
+        of_facts = torch.as_tensor(facts.astype(np.float32)) @ weights["facts"]
+        states = self.tower((means + of_facts[:, None])[is_known], "user") * weights["scale"]
         right = after[is_known] - 1
         drawn = self.rows[torch.randint(len(self.rows), (self.settings.negatives,))]
         items, place = torch.unique(torch.cat([right, drawn]), return_inverse=True)
@@ -141,10 +144,6 @@ class TowerNetwork:
         if is_dropped is not None:
             learned = learned * ~is_dropped[:, None]
         return learned + self.content[items] @ self.weights["content"]
-
-    def of_facts(self, facts: Numbers) -> Any:
-        """What facts of users add to the input of their tower."""
-        return self.torch.as_tensor(facts.astype(np.float32)) @ self.weights["facts"]
 
     def tower(self, x: Any, side: str) -> Any:
         """Vectors of length 1."""

@@ -10,9 +10,9 @@ often as they occur, less the logarithm of how often that is, which makes up for
 out for a share of the items that have content, so that what has no rows has a vector that means the same.
 
 It begins at how alike contents are (F picks directions, e = 0 where there is content, towers add nothing), and keeps
-the weights after the epoch that ranked the ends of kept-back users' sequences best: trained to the end it had forgotten
-what looks say. On Complete Journey `content.content_neighbours` ranks new products far better: compare both. torch fits
-it; recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
+the weights after the epoch that ranked the ends of validation users' sequences best: trained to the end it had
+forgotten what looks say. On Complete Journey `content.content_neighbours` ranks new products far better: compare both.
+torch fits it; recommending needs NumPy only. An epoch costs O(rows x width x (negatives + width)).
 """
 
 from dataclasses import dataclass, replace
@@ -115,8 +115,7 @@ class TwoTowers(Recommender):
         users, sequences = users_and_sequences(known, self.length)
         with reproducible_draws(torch, self.seed):
             network = TowerNetwork(torch, self, content, facts.rows_of(known.users))
-            network.fit(users, sequences, known.item)
-        weights = network.weights_in_numpy()
+            weights = network.fit(users, sequences, known.item)
         has_rows = np.bincount(known.item, minlength=len(known.items)) > 0  # else it is still where it began, at random
         inputs = (weights["items"] * has_rows[:, None] + content @ weights["content"]).astype(np.float32)
         items = weights["scale"] * tower(inputs, weights["item_wide"], weights["item_narrow"])

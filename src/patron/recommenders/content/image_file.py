@@ -19,7 +19,9 @@ MAX_ID = 1_000
 SMALLEST, LARGEST = 1e-6, 1e15
 """Bounds of the largest number of a vector: beyond them sums overflow, or round to 0."""
 COLUMNS = ("product_id", "vector")
-WRITE_IT_SO = "Write one row per product: its product_id, and its vector, a list of numbers of the same length for all."
+WRITE_IT_SO = (
+    "Write one row per product with a picture: its product_id, and its vector, a list of numbers of the same length."
+)
 NAMED, NAMED_CHARACTERS = 5, 60
 """Most products that a refusal names, and characters of each."""
 

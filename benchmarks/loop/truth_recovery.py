@@ -53,6 +53,7 @@ POLICY = Policy.model_validate(
                 "discount_share": offer.discount_share,
                 "contact_cost_cents": offer.contact_cents,
                 "cost_per_order_cents": SETTINGS.shipping_cents if offer.is_free_shipping else 0,
+                "delivery_free_from": SETTINGS.free_shipping_from_cents / 100 if offer.is_free_shipping else 0,
                 "assumed_purchase_uplift": 0.05,
             }
             for offer in SETTINGS.offers

@@ -14,7 +14,8 @@ PER_DAY, ORDER = np.array([0.0, 50.0, 200.0]), np.array([5_000.0, 3_000.0, 6_000
 
 
 def costs_of(**keys):
-    return offer_costs(Offer(id="x", assumed_purchase_uplift=0.1, **keys), PER_DAY, ORDER)
+    offer = Offer(id="x", assumed_purchase_uplift=0.1, **keys)
+    return offer_costs(offer, offer.valid_days * PER_DAY / ORDER, ORDER)
 
 
 def test_each_kind_costs_what_it_gives_away():
@@ -30,6 +31,18 @@ def test_each_kind_costs_what_it_gives_away():
     assert delivery.per_order == pytest.approx(400)
     for kind in ("recommendation", "reminder", "call"):
         assert costs_of(kind=kind, contact_cost_cents=300).anyway == pytest.approx(300)
+
+
+def test_an_order_that_is_delivered_free_anyway_costs_no_delivery():
+    draws = np.random.default_rng(1).lognormal(np.log(6_000) - 0.18, 0.6, 40_000)
+    plain, free = (
+        costs_of(kind="free_delivery", cost_per_order_cents=400, delivery_free_from=least) for least in (0, 50)
+    )
+    delivered = np.mean(draws < 5_000)
+    assert free.per_order[2] == pytest.approx(400 * delivered, rel=0.05)
+    assert free.anyway[2] == pytest.approx(plain.anyway[2] * delivered, rel=0.05)
+    discount = {"discount_share": 0.1, "cost_per_order_cents": 0}
+    assert costs_of(**discount, delivery_free_from=50).anyway == pytest.approx(costs_of(**discount).anyway)
 
 
 def test_a_coupon_is_used_once_at_most_and_only_for_orders_that_are_large_enough():

@@ -66,6 +66,11 @@ def order_cents(rows: pa.Table) -> Numbers:
     return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
 
 
+def forecast_orders(rows: pa.Table, days: float, order_cents: Numbers) -> Numbers:
+    """Orders of this size that the forecast spend of each customer stands for in some days."""
+    return spend_per_day(rows) * days / np.maximum(order_cents, 1.0)
+
+
 def expected_values(
     rows: pa.Table, stratum: npt.NDArray[np.str_], offers: Sequence[Offer], evidence: Evidence
 ) -> ExpectedValue:
@@ -78,7 +83,7 @@ def expected_values(
     gain stands for). Once there are both, each counts by its precision: a first, noisy measurement corrects the
     assumption, and many replace it.
     """
-    per_day, order = spend_per_day(rows), order_cents(rows)
+    order = order_cents(rows)
     reasons, shape = reasons_for_leaving(rows), (rows.num_rows, len(offers))
     effect = np.zeros(shape)
     cost = np.zeros(shape)
@@ -86,7 +91,8 @@ def expected_values(
     is_measured = np.zeros(shape, np.bool_)
     for at, offer in enumerate(offers):
         of_offer, margin = evidence.responses.get(offer.id), offer.margin(evidence.margin_share)
-        costs = offer_costs(offer, per_day, order, of_offer.code_share(rows) if of_offer else 1.0)
+        code_share = of_offer.code_share(rows) if of_offer else 1.0
+        costs = offer_costs(offer, _orders_anyway(rows, offer, of_offer), order, code_share)
         added, added_error = _added_orders(rows, offer, rule_factors(reasons, offer, evidence.rules), of_offer)
         assumed, unsure_by = margin * added * order, margin * added_error * order
         measured, error, share, is_known = _measured_effects(offer.id, stratum, evidence.effects)
@@ -116,6 +122,15 @@ def rule_factors(reasons: npt.NDArray[np.str_], offer: Offer, rules: OfferRules)
     combinations, position = np.unique(reasons, axis=0, return_inverse=True)
     factors = np.array([rules.factor(combination.tolist(), offer) for combination in combinations], dtype=np.float64)
     return factors[position.reshape(-1)]
+
+
+def _orders_anyway(rows: pa.Table, offer: Offer, responses: ClassResponses | None) -> Numbers:
+    """Orders that come without the offer while it is valid: as decisions without one show, or as forecast."""
+    forecast = forecast_orders(rows, offer.valid_days, order_cents(rows))
+    if responses is None:
+        return forecast
+    orders = responses.orders_anyway(rows, offer.valid_days)
+    return np.where(np.isnan(orders), forecast, orders)
 
 
 def _added_orders(

@@ -39,28 +39,33 @@ class OfferCosts:
         return self.discount_per_order + self.besides_per_order
 
 
-def offer_costs(
-    offer: Offer, spend_per_day: Numbers, order_cents: Numbers, code_share: Numbers | float = 1.0
-) -> OfferCosts:
-    """Costs of an offer; only what its kind has is above 0. `code_share` of the orders use its code.
+def offer_costs(offer: Offer, orders: Numbers, order_cents: Numbers, code_share: Numbers | float = 1.0) -> OfferCosts:
+    """Costs of an offer with `orders` that come anyway while it is valid; only what its kind has is above 0.
 
-    A discount takes a share of every order, a coupon an amount off one order that is large enough (orders come by
-    chance at a constant rate, sizes are log-normal), points a share that is redeemed later; free delivery costs the
-    same for each order. Recommendations, reminders and calls cost the contact alone.
+    `code_share` of the orders use its code. A discount takes a share of every order, a coupon an amount off one order
+    that is large enough (orders come by chance at a constant rate, sizes are log-normal), points a share that is
+    redeemed later; free delivery costs the same for each order that is not delivered free anyway. Recommendations,
+    reminders and calls cost the contact alone.
     """
-    spend = spend_per_day * offer.valid_days
-    orders = spend / np.maximum(order_cents, 1.0)
+    spend = orders * order_cents
     is_enough = _share_at_least(offer.least_order_cents, order_cents)
+    delivery = offer.cost_per_order_cents * (1 - _share_delivered_free(offer, order_cents))
     points = offer.points_share * offer.redeemed_share
     return OfferCosts(
         discounts=offer.discount_share * spend * code_share
         + offer.amount_off_cents * -np.expm1(-orders * is_enough * code_share),
-        besides=(points * spend + offer.cost_per_order_cents * orders) * code_share,
+        besides=(points * spend + delivery * orders) * code_share,
         discount_per_order=(offer.discount_share * order_cents + offer.amount_off_cents * is_enough) * code_share,
-        besides_per_order=(points * order_cents + offer.cost_per_order_cents) * code_share,
+        besides_per_order=(points * order_cents + delivery) * code_share,
         contact=float(offer.contact_cost_cents),
         discount_share=offer.discount_share * code_share,
     )
+
+
+def _share_delivered_free(offer: Offer, order_cents: Numbers) -> Numbers | float:
+    """Share of orders that are delivered free without the offer."""
+    least_cents = offer.delivery_free_from_cents
+    return _share_at_least(least_cents, order_cents) if least_cents else 0.0
 
 
 def _share_at_least(least_cents: int, order_cents: Numbers) -> Numbers:

@@ -1,6 +1,6 @@
 """The outcome of each earlier decision: the customer's margin in the window after it, and before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import NUMBER, TEXT, TIME
 from patron.storage.engine import timestamp
-from patron.storage.offers.margin import margin_sum
+from patron.storage.offers.margin import charged_orders_sum, margin_sum
+from patron.storage.offers.offer_policy import Offer
 
 NONE = "none"
 BEFORE_DAYS = 84
@@ -91,7 +92,7 @@ order by 2, 1
 """
 
 
-def outcomes_query(margin_share: float) -> str:
+def outcomes_query(margin_share: float, offers: Iterable[Offer]) -> str:
     """SQL over decisions, `windows`, order_lines and scores: one row per decision, but where consent ruled it out.
 
     Margin is margin_share of the price before discounts, less discounts, net of refunds known by the window's end.
@@ -113,12 +114,17 @@ earned as (
   from decided d join order_lines l on l.customer_id = d.customer_id
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
-used as (
-  select d.decision_id, cast(sum(l.discount_cents) as bigint) as used_discount_cents,
-    cast(sum(l.paid_cents) as bigint) as used_paid_cents, count(distinct l.order_id) as used_orders
+used_order as (
+  select d.decision_id, d.action, l.order_id, sum(l.discount_cents) as discount_cents,
+    sum(l.paid_cents) as paid_cents, sum(l.gross_cents) as gross_cents
   from decided d join order_lines l on l.customer_id = d.customer_id and l.coupon = d.action
     and l.ordered_at >= d.decided_at and l.ordered_at < d.until and l.known_at < d.until and not l.is_refund
-  group by d.decision_id),
+  group by d.decision_id, d.action, l.order_id),
+used as (
+  select decision_id, cast(sum(discount_cents) as bigint) as used_discount_cents,
+    cast(sum(paid_cents) as bigint) as used_paid_cents, count(*) as used_orders,
+    {charged_orders_sum("action", "gross_cents", offers)} as charged_orders
+  from used_order group by decision_id),
 forecast as (
   select run_id, customer_id, max(case when question = 'value' then value end) as value_cents,
     max(case when question = 'purchase' then value end) as purchase
@@ -126,7 +132,7 @@ forecast as (
 select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first, d.propensity,
   d.window_days, coalesce(e.order_count, 0) as order_count,
   coalesce(u.used_discount_cents, 0) as used_discount_cents, coalesce(u.used_orders, 0) as used_orders,
-  coalesce(u.used_paid_cents, 0) as used_paid_cents,
+  coalesce(u.charged_orders, 0) as charged_orders, coalesce(u.used_paid_cents, 0) as used_paid_cents,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase,
   f.purchase is not null as has_forecast, d.reason
@@ -148,8 +154,9 @@ def as_decision_outcomes(
 ) -> DecisionOutcomes:
     """Arrays of the rows of both queries.
 
-    `order_costs` has the cents of sending each offer and of an order with it, and the share of what is paid for such
-    an order that is redeemed as points. An offer that was certain has the propensity 1, and is not in `propensities`.
+    `order_costs` has the cents of sending each offer and of an order charged to it, and the share of what is paid for
+    orders with it that is redeemed as points. An offer that was certain has the propensity 1, and is not in
+    `propensities`.
     """
 
     def texts(name: str) -> npt.NDArray[np.str_]:
@@ -177,7 +184,7 @@ def as_decision_outcomes(
         covariates=np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
         discount_cents=float_column(rows, "used_discount_cents"),
         other_cost_cents=sending
-        + order * float_column(rows, "used_orders")
+        + order * float_column(rows, "charged_orders")
         + points * float_column(rows, "used_paid_cents"),
         propensities=by_action,
     )

@@ -80,7 +80,7 @@ def _measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
         )
         for offer in view.policy.offers
     }
-    rows = view.query(outcomes_query(view.settings.shop.margin_share), windows=run_windows)
+    rows = view.query(outcomes_query(view.settings.shop.margin_share, view.policy.offers), windows=run_windows)
     propensities = view.query(PROPENSITIES_QUERY, windows=run_windows)
     outcomes = as_decision_outcomes(rows, propensities, order_costs)
     share = window_share(run_windows, window_days=policy.window_days)

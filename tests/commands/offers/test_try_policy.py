@@ -23,7 +23,7 @@ from patron.storage.offers.policy import Offer, Policy
 from patron.storage.shop import POLICY_FILE, Shop
 
 pytestmark = pytest.mark.xdist_group("try policy")
-SMALL = replace(DEFAULT_SHOP, customers=300, visits_per_day=0.0)
+SMALL = replace(DEFAULT_SHOP, customers=450, visits_per_day=0.0)
 
 
 @pytest.fixture(scope="module")

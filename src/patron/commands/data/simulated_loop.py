@@ -61,6 +61,7 @@ id = "{id}"
 {terms}
 contact_cost_cents = {contact_cost_cents}
 cost_per_order_cents = {order_cost_cents}
+delivery_free_from = {delivery_free_from}
 valid_days = {days}
 assumed_purchase_uplift = 0.05
 
@@ -108,6 +109,7 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
             terms=_terms(offer, settings),
             contact_cost_cents=offer.contact_cents if offer.is_call else contact_cost_cents,
             order_cost_cents=settings.shipping_cents if offer.is_free_shipping else 0,
+            delivery_free_from=settings.free_shipping_from_cents / 100 if offer.is_free_shipping else 0,
             days=settings.offer_days,
         )
     write_durably(folder / POLICY_FILE, policy.encode())

@@ -12,7 +12,7 @@ from patron.storage.offers.policy import Policy
 from patron.storage.offers.policy_changes import PolicyChange
 
 CENTS = ("contact_cost_cents", "cost_per_order_cents", "task_cost_cents")
-MONEY = ("amount", "amount_off", "least_order", "least_value", "approval_free_below")
+MONEY = ("amount", "amount_off", "least_order", "delivery_free_from", "least_value", "approval_free_below")
 """Keys whose values are amounts in the shop's currency."""
 
 
@@ -43,16 +43,22 @@ def _task_sentence(tasks: TaskPolicy, texts: Words, formats: Formats) -> str:
 
 def _offer_sentence(offer: Offer, name: str, texts: Words, formats: Formats) -> str:
     return texts(
-        f"policy.offer_{offer.kind}",
+        f"policy.offer_{terms_code(offer)}",
         offer=name,
         days=offer.valid_days,
         contact=formats.money(offer.contact_cost_cents),
         order=formats.money(offer.cost_per_order_cents),
+        free=formats.money(offer.delivery_free_from_cents),
         share=formats.share(offer.points_share if offer.kind == "points" else offer.discount_share, 0),
         redeemed=formats.share(offer.redeemed_share, 0),
         amount=formats.money(offer.amount_off_cents),
         least=formats.money(offer.least_order_cents),
     )
+
+
+def terms_code(offer: Offer) -> str:
+    """End of the code of a text about an offer's terms: its kind, and whether large orders are free anyway."""
+    return "free_delivery_below" if offer.kind == "free_delivery" and offer.delivery_free_from else offer.kind
 
 
 def change_rows(

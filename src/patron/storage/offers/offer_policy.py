@@ -89,7 +89,9 @@ class Offer(BaseModel):
     contact_cost_cents: int = Field(default=0, ge=0, le=MAX_VALUE)
     """Cost of sending it, or of a call, cents."""
     cost_per_order_cents: int = Field(default=0, ge=0, le=MAX_VALUE)
-    """Cost of each order that uses it besides the discount, such as free delivery, cents."""
+    """Cost of each order that uses it besides the discount, such as free delivery, cents ..."""
+    delivery_free_from: float = Field(default=0.0, ge=0, le=MAX_VALUE)
+    """... but not of orders of at least this size, in the shop's currency: delivery is free anyway; 0: never."""
     margin_share: float | None = Field(default=None, gt=0, le=1)
     """Margin of what it is used for, as a share of the price, where it differs from the shop's."""
     valid_days: int = Field(default=30, ge=1, le=365)
@@ -126,6 +128,11 @@ class Offer(BaseModel):
     def least_order_cents(self) -> int:
         """Coupon: size of an order from which it can be used, cents."""
         return round(self.least_order * 100)
+
+    @property
+    def delivery_free_from_cents(self) -> int:
+        """Size of an order from which it is delivered free anyway, cents; 0: none is."""
+        return round(self.delivery_free_from * 100)
 
     @property
     def least_value_cents(self) -> int:

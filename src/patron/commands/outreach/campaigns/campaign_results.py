@@ -168,7 +168,7 @@ def other_cents(shop: Shop, people: pa.Table) -> Numbers:
     of_offer = {name: offers.get(name) for name in set(names)}
     order = np.array([float(one.cost_per_order_cents) if (one := of_offer[name]) else 0.0 for name in names])
     points = np.array([one.points_share * one.redeemed_share if (one := of_offer[name]) else 0.0 for name in names])
-    return order * float_column(people, "used_orders") + points * float_column(people, "used_paid_cents")
+    return order * float_column(people, "charged_orders") + points * float_column(people, "used_paid_cents")
 
 
 def shared_result(  # noqa: PLR0913 - what it depends on

@@ -115,7 +115,7 @@ def _result(  # noqa: PLR0913 - what it depends on
 ) -> CampaignResult:
     arms, plan = campaign_arms(shop.store, snapshot, saved.name), saved.last("planned")
     forecast = plan.details["forecast"] if plan else {}
-    sql = campaign_outcomes_query(start, until, shop.settings.shop.margin_share)
+    sql = campaign_outcomes_query(start, until, shop.settings.shop.margin_share, shop.policy.offers)
     people = arms.people
     facts = shared_result(
         shop,

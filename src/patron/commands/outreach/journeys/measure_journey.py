@@ -142,7 +142,7 @@ def _result(
         snapshot,
         everybody=people,
         counted=counted,
-        outcomes_sql=entry_outcomes_query(shop.settings.shop.margin_share),
+        outcomes_sql=entry_outcomes_query(shop.settings.shop.margin_share, shop.policy.offers),
         sending=_sending_cents(shop, saved.name, arms, counted),
         forecast_cents=float(replayed.get("monthly_cost_cents", 0.0)),
         now=now,

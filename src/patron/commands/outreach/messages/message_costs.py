@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.candidates import audience_query
-from patron.decide.expected_value import PRIOR_ORDERS, spend_per_day
+from patron.decide.expected_value import PRIOR_ORDERS, forecast_orders
 from patron.decide.offer_costs import offer_costs
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT
@@ -38,7 +38,7 @@ def expected_message_cents(shop: Shop, offer_id: str, customer_ids: Sequence[str
     paid, count = float_column(rows, "paid_cents"), float_column(rows, "order_count")
     # why of the shop: what a message costs must not depend on which others are sent with it
     size = (paid + PRIOR_ORDERS * average) / (count + PRIOR_ORDERS)
-    costs = offer_costs(offer, spend_per_day(rows), size)
+    costs = offer_costs(offer, forecast_orders(rows, offer.valid_days, size), size)
     return (costs.anyway + offer.assumed_purchase_uplift * costs.per_order)[place]
 
 

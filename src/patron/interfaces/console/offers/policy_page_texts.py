@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.i18n.policy_texts import key_text, value_text
+from patron.interfaces.i18n.policy_texts import key_text, terms_code, value_text
 from patron.interfaces.i18n.translations import Words
 from patron.storage.offers.offer_policy import Offer
 
@@ -20,12 +20,13 @@ def offer_terms(offer: Offer, texts: Words, formats: Formats) -> str:
     """What an offer takes off or credits."""
     shares = {"discount": offer.discount_share, "points": offer.points_share}
     return texts(
-        f"offer_terms.{offer.kind}",
+        f"offer_terms.{terms_code(offer)}",
         share=formats.share(shares.get(offer.kind, 0.0), 0),
         redeemed=formats.share(offer.redeemed_share, 0),
         amount=formats.money(offer.amount_off_cents),
         least=formats.money(offer.least_order_cents),
         order=formats.money(offer.cost_per_order_cents),
+        free=formats.money(offer.delivery_free_from_cents),
     )
 
 

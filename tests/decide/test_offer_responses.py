@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from patron.decide.evidence import ClassResponses, Evidence, offer_responses
-from patron.decide.expected_value import expected_values, order_cents
+from patron.decide.expected_value import expected_values, order_cents, spend_per_day
 from patron.storage.offers.offer_policy import Offer
 
 TEN = Offer(id="ten", discount_share=0.1, assumed_purchase_uplift=0.05)
@@ -15,7 +15,7 @@ SURE = {"usual_factor": np.ones(2), "order_factor": np.ones(2), "standard_error"
 def responses(extra=(0.2, 0.0), redeemed=(0.9, 0.3), **other):
     """Responses to the offer of two classes of the same size."""
     numbers = {**SURE, "extra_orders": np.array(extra), "redeemed_share": np.array(redeemed), **other}
-    return {"ten": ClassResponses(window_days=30, first_share=0.5, **numbers)}
+    return {"ten": ClassResponses(first_share=0.5, **numbers)}
 
 
 def known(candidates, first, expected=0.2):
@@ -59,7 +59,7 @@ def test_an_estimate_counts_the_more_the_surer_it_is(candidates):
 def test_only_orders_with_the_code_cost_the_discount(candidates):
     rows = known(candidates, [1.0, 0.0] * 10)
     costs = values_of(rows, responses(extra=(0.0, 0.0))).cost[:, 0]
-    spend = 0.1 * 0.2 * order_cents(rows)
+    spend = 0.1 * spend_per_day(rows) * TEN.valid_days
     assert costs[::2] == pytest.approx(0.9 * spend[::2], rel=0.2)
     assert (costs[::2] < spend[::2] * 1.1).all()
     assert (costs[1::2] < 0.45 * spend[1::2]).all()
@@ -67,25 +67,12 @@ def test_only_orders_with_the_code_cost_the_discount(candidates):
     assert (without_code >= spend).all(), "a code that nobody ever used does not make an offer cheap"
 
 
-def test_what_comes_anyway_is_what_customers_order_without_an_offer(candidates):
-    rows = known(candidates, [1.0, 0.0] * 10)
-    usual = np.array([1.5, 0.5])
-    found = responses(extra=(0.0, 0.0), redeemed=(1.0, 1.0), usual_factor=usual, order_factor=usual)
-    offers = [TEN.model_copy(update={"valid_days": days}) for days in (30, 15)]
-    whole, half = (values_of(rows, found, (offer,)).cost[:, 0] / (0.1 * order_cents(rows)) for offer in offers)
-    assert whole[::2] == pytest.approx(0.2 * 1.5, abs=0.02)
-    assert whole[1::2] == pytest.approx(0.2 * 0.5, abs=0.02)
-    assert half[::2] == pytest.approx(0.1 * 1.5, abs=0.02)
-    unknown = known(candidates, [None] * 10, expected=None)
-    assert values_of(unknown, found).cost[:, 0] == pytest.approx(values_of(unknown, {}).cost[:, 0], rel=0.1)
-
-
 def test_an_offer_that_drives_orders_away_gains_nothing_and_is_not_cheaper_for_it(candidates):
     rows = known(candidates, [0.0] * 10)
     found = values_of(rows, responses(extra=(0.0, -0.1)))
     plain = values_of(rows, responses(extra=(0.0, 0.0)))
     assert (found.effect < plain.effect).all()
-    assert (found.cost >= 0.3 * 0.1 * 0.2 * order_cents(rows)[:, None] - 1e-9).all()
+    assert (found.cost >= 0.3 * 0.1 * spend_per_day(rows)[:, None] * TEN.valid_days - 1e-9).all()
 
 
 def test_offers_that_were_never_sent_stay_assumed(candidates):
@@ -106,8 +93,8 @@ def test_rows_of_the_table_become_responses():
         "standard_error": [0.01] * 4,
         "redeemed_share": [0.9, 0.2, None, None],
     }
-    found = offer_responses(pa.table(rows), 28)
+    found = offer_responses(pa.table(rows))
     assert list(found) == ["a", "b"]
     assert found["b"].extra_orders.tolist() == [0.2, 0.0]
-    assert (found["a"].first_share, found["a"].window_days) == (0.3, 28)
+    assert found["a"].first_share == 0.3
     assert np.isnan(found["b"].redeemed_share).all()

@@ -45,8 +45,6 @@ Effects = Mapping[tuple[str, str], MeasuredEffect]
 class ClassResponses:
     """How each of two classes of customers answers an offer, the one that answers more first."""
 
-    window_days: float
-    """Days in which orders after an offer are counted."""
     first_share: float
     """Of customers in the first class, 0 to 1."""
     usual_factor: Numbers
@@ -69,12 +67,6 @@ class ClassResponses:
         is_known = ~np.isnan(float_column(rows, "expected_orders", np.nan))
         return added, np.where(is_known, np.hypot(chance, MODEL_ERROR_SHARE * added), UNKNOWN_ERROR)
 
-    def orders_anyway(self, rows: pa.Table, days: float) -> Numbers:
-        """Orders of each customer in some days without the offer; NaN for who has no forecast."""
-        membership, expected = self._membership_and_expected_orders(rows)
-        orders = expected * (membership @ self.usual_factor) * days / self.window_days
-        return np.where(np.isnan(float_column(rows, "expected_orders", np.nan)), np.nan, orders)
-
     def code_share(self, rows: pa.Table) -> Numbers:
         """Share of each customer's orders in the window that use the offer's code; 1 where no order ever did."""
         if np.isnan(self.redeemed_share).any():
@@ -92,13 +84,13 @@ OfferResponses = Mapping[str, ClassResponses]
 """By offer; offers that were never sent are not in it."""
 
 
-def offer_responses(rows: pa.Table, window_days: float) -> OfferResponses:
-    """Responses to each offer in so many days, from rows of RESPONSES_QUERY."""
+def offer_responses(rows: pa.Table) -> OfferResponses:
+    """Responses to each offer, from rows of RESPONSES_QUERY."""
     found = {}
     for offer in dict.fromkeys(rows["offer"].to_pylist()):
         of_offer = rows.filter(pc.equal(rows["offer"], offer))
         columns = {name: float_column(of_offer, name, np.nan) for name in rows.column_names if name != "offer"}
-        found[offer] = ClassResponses(window_days, float(columns.pop("class_share")[0]), **columns)
+        found[offer] = ClassResponses(float(columns.pop("class_share")[0]), **columns)
     return found
 
 
@@ -115,16 +107,11 @@ class Evidence:
     """What experts assume about offers and reasons for leaving."""
 
 
-def read_evidence(
-    query: Callable[[str], pa.Table], *, margin_share: float, window_days: float, rules: OfferRules
-) -> Evidence:
-    """What the tables of a run say, with what experts assume; `query` runs SQL over them.
-
-    Orders after an offer were counted for `window_days`.
-    """
+def read_evidence(query: Callable[[str], pa.Table], *, margin_share: float, rules: OfferRules) -> Evidence:
+    """What the tables of a run say, with what experts assume; `query` runs SQL over them."""
     effects = {
         (row["offer"], row["stratum"]): MeasuredEffect(row["effect_cents"], row["standard_error"], row["window_share"])
         for row in query(EFFECTS_QUERY).to_pylist()
     }
-    responses = offer_responses(query(RESPONSES_QUERY), window_days)
+    responses = offer_responses(query(RESPONSES_QUERY))
     return Evidence(effects, margin_share=margin_share, responses=responses, rules=rules)

@@ -92,7 +92,7 @@ def expected_values(
     for at, offer in enumerate(offers):
         of_offer, margin = evidence.responses.get(offer.id), offer.margin(evidence.margin_share)
         code_share = of_offer.code_share(rows) if of_offer else 1.0
-        costs = offer_costs(offer, _orders_anyway(rows, offer, of_offer), order, code_share)
+        costs = offer_costs(offer, forecast_orders(rows, offer.valid_days, order), order, code_share)
         added, added_error = _added_orders(rows, offer, rule_factors(reasons, offer, evidence.rules), of_offer)
         assumed, unsure_by = margin * added * order, margin * added_error * order
         measured, error, share, is_known = _measured_effects(offer.id, stratum, evidence.effects)
@@ -122,15 +122,6 @@ def rule_factors(reasons: npt.NDArray[np.str_], offer: Offer, rules: OfferRules)
     combinations, position = np.unique(reasons, axis=0, return_inverse=True)
     factors = np.array([rules.factor(combination.tolist(), offer) for combination in combinations], dtype=np.float64)
     return factors[position.reshape(-1)]
-
-
-def _orders_anyway(rows: pa.Table, offer: Offer, responses: ClassResponses | None) -> Numbers:
-    """Orders that come without the offer while it is valid: as decisions without one show, or as forecast."""
-    forecast = forecast_orders(rows, offer.valid_days, order_cents(rows))
-    if responses is None:
-        return forecast
-    orders = responses.orders_anyway(rows, offer.valid_days)
-    return np.where(np.isnan(orders), forecast, orders)
 
 
 def _added_orders(

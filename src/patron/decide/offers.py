@@ -79,7 +79,6 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
         read_evidence(
             view.query,
             margin_share=view.settings.shop.margin_share,
-            window_days=policy.measure.window_days,
             rules=OfferRules.load(view.offer_rules_file, policy.offers),
         ),
         budget_cents=left.budget_cents,

@@ -62,9 +62,7 @@ def campaign_policy(policy: Policy, campaign: Campaign) -> Policy:
 def evidence_of(shop: Shop, snapshot: Snapshot) -> Evidence:
     """What runs measured, and what experts assume."""
     rules = OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
-    window_days = shop.policy.measure.window_days
-    margin_share = shop.settings.shop.margin_share
-    return read_evidence(snapshot.query, margin_share=margin_share, window_days=window_days, rules=rules)
+    return read_evidence(snapshot.query, margin_share=shop.settings.shop.margin_share, rules=rules)
 
 
 def supply_of(shop: Shop, snapshot: Snapshot, period: Period, day: date) -> Supply:

@@ -33,9 +33,9 @@ from patron.estimators.boosted_trees import FittedTrees, Trees
 from patron.estimators.boosted_trees import Rows as Places
 from patron.estimators.bootstrap import bootstrap_weights, interval, paired_gain
 from patron.estimators.calibration import Calibration
-from patron.estimators.learner import FORECAST, LABEL, Fitted, labelled
+from patron.estimators.learner import FORECAST, LABEL, Fitted, Learner, labelled
 from patron.predict import scoring
-from patron.predict.feature_matrix import Design
+from patron.predict.feature_matrix import ORDER_PROBABILITY, Design
 from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import groupings
 from patron.predict.origins import at, known_at_origin, training_cutoffs
@@ -147,16 +147,38 @@ def trained_forecasts(question: Question, rows: pa.Table, origin: datetime) -> F
     return Forecasts(half_years(here), float_column(here, LABEL), forecasts)
 
 
-def aged_forecasts(question: Question, rows: pa.Table, week_before: pa.Table, origin: datetime) -> Forecasts:
-    """The default learner as it was fitted some days before an origin; `week_before` are the rows of a run then."""
-    learner = next(one for one in LEARNERS[question.name] if one.name == question.default)
-    here, horizon = at(rows, origin), question.horizon_days
-    known = {NOW: known_at_origin(rows, origin, horizon)}
-    known["7 days before"] = known_at_origin(week_before, origin - WEEK, horizon)
-    for days in AGES:
-        known[f"{days} days before"] = known_at_origin(rows, origin - timedelta(days=days), horizon)
-    by_model = {name: float_column(learner.fit(part).predict(here), FORECAST) for name, part in known.items()}
+def aged_forecasts(question: Question, of_shop: Mapping[Question, "Rows"], origin: datetime) -> Forecasts:
+    """The default learner as it was fitted some days before an origin; of a value, churn is as old as it is."""
+    rows = of_shop[question].now
+    here, by_model = at(rows, origin), {}
+    churn = known_by_age(of_shop[CHURN], origin, CHURN.horizon_days)
+    for age, known in known_by_age(of_shop[question], origin, question.horizon_days).items():
+        fitted_to, forecast_for = known, here
+        if question == VALUE:
+            of_churn = default_learner(CHURN).fit(churn[age])
+            fitted_to, forecast_for = (with_order_probability(table, of_churn) for table in (known, here))
+        by_model[age] = float_column(default_learner(question).fit(fitted_to).predict(forecast_for), FORECAST)
     return Forecasts(half_years(here), float_column(here, LABEL), by_model)
+
+
+def known_by_age(rows: "Rows", origin: datetime, horizon: int) -> dict[str, pa.Table]:
+    """Rows that were known at an origin, and some days before."""
+    earlier = {
+        f"{days} days before": known_at_origin(rows.now, origin - timedelta(days=days), horizon) for days in AGES
+    }
+    week_before = known_at_origin(rows.week_before, origin - WEEK, horizon)
+    return {NOW: known_at_origin(rows.now, origin, horizon), "7 days before": week_before, **earlier}
+
+
+def default_learner(question: Question) -> Learner:
+    """The learner that a question has without a champion."""
+    return next(learner for learner in LEARNERS[question.name] if learner.name == question.default)
+
+
+def with_order_probability(rows: pa.Table, churn: Fitted) -> pa.Table:
+    """Rows with the probability of an order, as a model of churn forecasts it."""
+    probability = 1 - float_column(churn.predict(rows), FORECAST)
+    return rows.append_column(ORDER_PROBABILITY, pa.array(probability))
 
 
 def half_years(rows: pa.Table) -> np.ndarray:
@@ -217,14 +239,15 @@ def main(seeds: int, retail: Path | None) -> None:
     for case, of_case in shops(seeds, retail):
         for question in QUESTIONS:
             trained, aged = [], []
-            for rows in (of_shop[question] for of_shop in of_case):
+            for of_shop in of_case:
+                rows = of_shop[question]
                 cutoffs = pc.unique(rows.now["as_of"]).to_pylist()
                 origin = training_cutoffs(cutoffs, rows.as_of, question.horizon_days)[-1]
                 if not training_cutoffs(cutoffs, origin - SINCE, question.horizon_days):
                     print(f"\n{case}, {question.name}: too short a history for an earlier model")
                     continue
                 trained.append(trained_forecasts(question, rows.now, origin))
-                aged.append(aged_forecasts(question, rows.now, rows.week_before, origin))
+                aged.append(aged_forecasts(question, of_shop, origin))
             if trained:
                 show(f"{case}, {question.name}, trees", question, trained, REPLAY)
                 show(f"{case}, {question.name}, {question.default}", question, aged, NOW)

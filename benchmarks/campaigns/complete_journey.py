@@ -101,7 +101,7 @@ def row_of(shop: Shop, one: Window) -> str:
     days = one.end - one.start
     outcomes, earlier = (
         last_run(shop).query(
-            campaign_outcomes_query(start, start + days, margin),
+            campaign_outcomes_query(start, start + days, margin, ()),
             assigned=one.households.append_column("offer", pa.nulls(one.households.num_rows, pa.string())),
         )
         for start in (one.start, one.start - days)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.decide.evidence import Evidence, MeasuredEffect
-from patron.decide.expected_value import expected_values, order_cents, spend_per_day
+from patron.decide.expected_value import expected_values, forecast_orders, order_cents, spend_per_day
 from patron.decide.offer_costs import offer_costs
 from patron.storage.offers.offer_policy import Offer
 from patron.storage.offers.offer_rules import OfferRules
@@ -41,8 +41,18 @@ def test_an_order_that_is_delivered_free_anyway_costs_no_delivery():
     delivered = np.mean(draws < 5_000)
     assert free.per_order[2] == pytest.approx(400 * delivered, rel=0.05)
     assert free.anyway[2] == pytest.approx(plain.anyway[2] * delivered, rel=0.05)
-    discount = {"discount_share": 0.1, "cost_per_order_cents": 0}
-    assert costs_of(**discount, delivery_free_from=50).anyway == pytest.approx(costs_of(**discount).anyway)
+
+
+def test_orders_that_are_forecast_for_customers_without_any_are_charged(candidates):
+    rows = candidates(50)
+    nothing = pa.array(np.zeros(50, np.int64))
+    for name in ("order_count", "paid_cents"):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, nothing)
+    offer = Offer(id="x", discount_share=0.1, valid_days=30, assumed_purchase_uplift=0.1)
+    size = order_cents(rows)
+    costs = offer_costs(offer, forecast_orders(rows, 30, size), size)
+    assert costs.anyway == pytest.approx(0.1 * 30 * spend_per_day(rows))
+    assert costs.anyway.max() > 0
 
 
 def test_a_coupon_is_used_once_at_most_and_only_for_orders_that_are_large_enough():

@@ -84,8 +84,9 @@ def row_of(found):
     return dict(zip(names, row, strict=True))
 
 
-@pytest.mark.parametrize(("offer", "charged"), [(FREE, 1), (FREE.model_copy(update={"delivery_free_from": 0}), 2)])
-def test_an_order_that_is_delivered_free_anyway_is_not_charged_to_the_offer(query, offer, charged):
+@pytest.mark.parametrize(("free_from", "charged"), [(60, 1), (70, 1), (70.01, 2), (0, 2)])
+def test_an_order_that_is_delivered_free_anyway_is_not_charged_to_the_offer(query, free_from, charged):
+    offer = FREE.model_copy(update={"delivery_free_from": free_from})
     assigned = pa.table({"customer_id": ["a"], "offer": ["FREE"]})
     of_campaign = row_of(query(campaign_outcomes_query(START, UNTIL, 0.4, [offer]), assigned=assigned))
     decided = {"decision_id": "d", "run_id": "r", "customer_id": "a", "action": "FREE", "reason": "exploring"}

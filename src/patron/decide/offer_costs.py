@@ -44,10 +44,11 @@ def offer_costs(offer: Offer, orders: Numbers, order_cents: Numbers, code_share:
 
     `code_share` of the orders use its code. A discount takes a share of every order, a coupon an amount off one order
     that is large enough (orders come by chance at a constant rate, sizes are log-normal), points a share that is
-    redeemed later; free delivery costs the same for each order that is not delivered free anyway. Recommendations,
-    reminders and calls cost the contact alone.
+    redeemed later; free delivery costs the same for each order that is not delivered free anyway, whichever of them
+    use the code. Recommendations, reminders and calls cost the contact alone.
     """
-    spend = orders * order_cents
+    # why at least a cent: the orders are those of the forecast spend, also where nobody has ordered for a year
+    spend = orders * np.maximum(order_cents, 1.0)
     is_enough = _share_at_least(offer.least_order_cents, order_cents)
     delivery = offer.cost_per_order_cents * (1 - _share_delivered_free(offer, order_cents))
     points = offer.points_share * offer.redeemed_share

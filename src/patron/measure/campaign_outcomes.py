@@ -9,7 +9,7 @@ from patron.storage.offers.margin import charged_orders_sum, margin_sum
 from patron.storage.offers.offer_policy import Offer
 
 
-def campaign_outcomes_query(start: datetime, until: datetime, margin_share: float, offers: Iterable[Offer] = ()) -> str:
+def campaign_outcomes_query(start: datetime, until: datetime, margin_share: float, offers: Iterable[Offer]) -> str:
     """SQL over the Arrow table `assigned` (customer_id, offer) and order_lines: one row per customer, in their order.
 
     Columns: margin_cents of the window (the price before discounts times the margin, less discounts, net of refunds

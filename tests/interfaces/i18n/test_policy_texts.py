@@ -9,7 +9,7 @@ from patron.storage.offers.policy import Policy
 
 LOCALES = {
     "en": ("each order below €60.00 costs €4.50", "each order costs €4.50"),
-    "zh_CN": ("每笔不满 €60.00 的订单成本 €4.50", "每笔订单成本 €4.50"),
+    "zh_CN": ("未满 €60.00 的订单每笔成本 €4.50", "每笔订单成本 €4.50"),
 }
 
 

@@ -19,6 +19,10 @@ def load(tmp_path, text):
         ('kind = "coupon"\n', "needs amount_off above 0: x is of the kind coupon"),
         ('kind = "points"\n', "needs points_share above 0"),
         ('kind = "free_delivery"\n', "needs cost_per_order_cents above 0"),
+        (
+            'kind = "reminder"\ndelivery_free_from = 60\n',
+            "needs cost_per_order_cents above 0: x has delivery_free_from",
+        ),
         ('kind = "call"\ncontact_cost_cents = 0\n', "needs contact_cost_cents above 0"),
         ('kind = "coupon"\namount_off = 5\ndiscount_share = 0.1\n', "must not have discount_share, a key of discount"),
         ('kind = "cupon"\n', "offers.0.kind must be one of"),

@@ -58,7 +58,7 @@ def _offer_sentence(offer: Offer, name: str, texts: Words, formats: Formats) -> 
 
 def terms_code(offer: Offer) -> str:
     """End of the code of a text about an offer's terms: its kind, and whether large orders are free anyway."""
-    return "free_delivery_below" if offer.kind == "free_delivery" and offer.delivery_free_from else offer.kind
+    return "free_delivery_below" if offer.kind == "free_delivery" and offer.delivery_free_from_cents else offer.kind
 
 
 def change_rows(

@@ -16,6 +16,10 @@ from patron.schema.spelling import did_you_mean, one_of
 OFFER_ID = Sentence("offer_id", "must be letters, digits and _, at most 40, and begin with a letter or digit")
 OFFER_NEEDS = Sentence("offer_needs", "needs {key}: {offer} is of the kind {kind}")
 OFFER_NEEDS_ABOVE_ZERO = Sentence("offer_needs_above_zero", "needs {key} above 0: {offer} is of the kind {kind}")
+OFFER_NOTHING_FREE = Sentence(
+    "offer_nothing_free",
+    "needs cost_per_order_cents above 0: {offer} has delivery_free_from, which says when it is not paid",
+)
 OFFER_ORDINARY = Sentence(
     "offer_ordinary",
     "must not have {key}: {offer} is ordinary. It goes to customers who refuse personal offers, and"
@@ -91,7 +95,8 @@ class Offer(BaseModel):
     cost_per_order_cents: int = Field(default=0, ge=0, le=MAX_VALUE)
     """Cost of each order that uses it besides the discount, such as free delivery, cents ..."""
     delivery_free_from: float = Field(default=0.0, ge=0, le=MAX_VALUE)
-    """... but not of orders of at least this size, in the shop's currency: delivery is free anyway; 0: never."""
+    """... but not of orders of at least this size before discounts, in the shop's currency: delivery is free anyway;
+    0: never."""
     margin_share: float | None = Field(default=None, gt=0, le=1)
     """Margin of what it is used for, as a share of the price, where it differs from the shop's."""
     valid_days: int = Field(default=30, ge=1, le=365)
@@ -183,6 +188,8 @@ class Offer(BaseModel):
             wrong = [key for key in keys if kind != self.kind and getattr(self, key) != defaults[key]]
             if wrong:
                 raise ValueError(OFFER_MUST_NOT(key=wrong[0], kind=kind, offer=self.id, own=self.kind))
+        if self.delivery_free_from_cents and not self.cost_per_order_cents:
+            raise ValueError(OFFER_NOTHING_FREE(offer=self.id))
         rules = [key for key in RULES_ABOUT_CUSTOMERS if getattr(self, key)]
         if self.is_ordinary and rules:
             raise ValueError(OFFER_ORDINARY(key=rules[0], offer=self.id))

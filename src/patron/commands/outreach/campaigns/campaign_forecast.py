@@ -145,7 +145,7 @@ def forecast(about: Assumptions, factor: GainFactor, deviation: float, saving: f
 def past_outcomes(snapshot: Snapshot, audience: pa.Table, window: timedelta) -> pa.Table:
     """What customers bought in the last window of this length and before it; a row a customer, in their order."""
     until = snapshot.run.as_of
-    sql = campaign_outcomes_query(until - window, until, snapshot.settings.shop.margin_share)
+    sql = campaign_outcomes_query(until - window, until, snapshot.settings.shop.margin_share, ())
     return snapshot.query(sql, assigned=audience.append_column("offer", pa.nulls(audience.num_rows, pa.string())))
 
 

@@ -97,6 +97,8 @@ def _offer_fields(offer: Offer, number: int) -> tuple[FormField, ...]:
     ]
     if main and main != "contact_cost_cents":
         fields.append(_main_field(offer, main, place))
+    if offer.kind == "free_delivery":
+        fields.append(FormField((*place, "delivery_free_from"), "money", _amount(offer.delivery_free_from)))
     stock = "" if offer.stock is None else str(offer.stock)
     return (
         *fields,

@@ -59,6 +59,7 @@ def test_somebody_enters_costs_and_reads_the_payback(address, chromium):
         page.get_by_role("button", name="保存成本").click()
         assert "录入 2 条" in page.get_by_role("status").first.inner_text()
         assert page.get_by_role("row", name="门店").get_by_text("第 0 月").first.is_visible()
+        page.wait_for_load_state()
         assert axe_playwright.Axe().run(page).response["violations"] == []
         costs.fill("store,2017-01,\nstore,2017-02,")
         page.get_by_role("button", name="保存成本").click()

@@ -44,6 +44,7 @@ def test_somebody_enters_a_season_and_removes_it(address, made_shop, chromium):
         assert "较有把握" in row.inner_text()
         assert lines.input_value().splitlines()[1] == f"{NEXT_YEAR}-W12,{NEXT_YEAR}-W13,0.6,likely"
         assert "上次运行的截止时间为" in page.inner_text("main"), "this run was of 2017"
+        page.wait_for_load_state()
         assert axe_playwright.Axe().run(page).response["violations"] == []
         lines.fill("")
         page.get_by_role("button", name="保存").click()

@@ -14,6 +14,14 @@ OPENED = datetime(2022, 9, 1, tzinfo=UTC)
 LAST = datetime(2024, 7, 1, tzinfo=UTC)
 CUSTOMERS = 1200
 PRODUCTS = [(f"Tea {name}", f"TEA-{place:02}", 6.5 + 1.5 * place) for place, name in enumerate("ABCDEFGHIJKL")]
+FIRST_NAMES = (
+    *("Anna", "Ben", "Clara", "David", "Elif", "Felix", "Greta", "Hannah", "Ivan", "Jana", "Karim", "Lea", "Max"),
+    *("Nadia", "Oskar", "Paula", "Rosa", "Sven", "Tariq", "Vera"),
+)
+LAST_NAMES = (
+    *("Albrecht", "Böhm", "Celik", "Diallo", "Engel", "Fischer", "Grün", "Hoffmann", "Ivanova", "Jansen", "Keller"),
+    *("Lindner", "Müller", "Novak", "Okafor", "Peters", "Richter", "Schuster", "Toth", "Weber"),
+)
 HEADER = [
     *("Name", "Email", "Financial Status", "Paid at", "Currency", "Subtotal", "Shipping", "Taxes", "Total"),
     *("Discount Code", "Discount Amount", "Created at", "Lineitem quantity", "Lineitem name", "Lineitem price"),
@@ -60,7 +68,7 @@ def rows() -> list[tuple[datetime, list[dict[str, str]]]]:
             "Total": f"{subtotal - discount + 4.90:.2f}",
             "Discount Code": "TEA10" if discount else "",
             "Discount Amount": f"{discount:.2f}",
-            "Billing Name": f"Customer {customer}",
+            "Billing Name": f"{FIRST_NAMES[customer % 20]} {LAST_NAMES[customer // 20 % 20]}",
             "Billing Country": "DE",
             "Shipping Country": "DE",
             "Refunded Amount": f"{refunded:.2f}",

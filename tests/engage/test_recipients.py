@@ -90,7 +90,12 @@ def test_the_latest_address_and_name_count(known_shop, ids):
     assert ann.variables["customer"]["first_name"] == "Ann"
     assert ann.variables["shop"] == {"name": known_shop.settings.shop.name}
     assert (people["ben"].address, people["ben"].contact, people["ben"].time_zone) == ("", "", "")
-    assert people["ben"].variables["customer"] == {"name": "Ben Berg", "time_zone": "Mars/Base"}
+    assert people["ben"].variables["customer"] == {
+        "first_name": "Ben",
+        "last_name": "Berg",
+        "name": "Ben Berg",
+        "time_zone": "Mars/Base",
+    }
     assert people["cai"].variables["customer"] == {"loyalty_tier": "gold", "country": "AT"}
     assert (people["cai"].locale, people["cai"].time_zone) == ("de_AT", "Europe/Vienna")
 

@@ -8,19 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.segment_message import is_placeholder_id
-from patron.govern.customers.contact_cards import Fields, newest
+from patron.govern.customers.contact_cards import newest
 from patron.govern.customers.contact_values import KEYS
+from patron.govern.customers.customer_names import Fields, names_in
 from patron.govern.privacy.personal_data import json_object, text_of
 from patron.govern.vault import Vault
-from patron.schema.customers.customer_contacts import NAME_KEYS
 from patron.schema.privacy.personal_keys import snake_case
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's; in others they may be a recipient's."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
-FIELDS = tuple(NAME_KEYS.items())
-MAX_CHARACTERS = 200
-"""Of a name; what is longer is none."""
 MICROSECONDS = 1_000_000
 MIN_DIGITS, MAX_DIGITS = 7, 15
 """Digits of a phone number that can be dialled from elsewhere."""
@@ -58,10 +55,7 @@ def card_changes(rows: pa.Table, user_tokens: pa.Array) -> dict[str, Fields]:
 def contact_fields(personal: str) -> dict[str, str]:
     """Names and contacts in JSON of personal values, as a contact card has them."""
     values: dict[str, Any] = {snake_case(key): value for key, value in json_object(personal).items()}
-    texts = {name: next((text for key in keys if (text := text_of(values.get(key)))), "") for name, keys in FIELDS}
-    # why: a text may hold half a character, which nothing is encoded from
-    names = {name: text.encode(errors="replace").decode()[:MAX_CHARACTERS] for name, text in texts.items() if text}
-    return names | contacts_of(personal)
+    return names_in(values) | contacts_of(personal)
 
 
 def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:

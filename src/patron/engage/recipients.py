@@ -19,8 +19,9 @@ import pyarrow as pa
 from patron.engage.customer_time_zones import time_zones
 from patron.engage.mime import one_line
 from patron.engage.providers.provider_description import phone_country_code
-from patron.engage.templates.customer_names import NAMES
+from patron.engage.templates.customer_names import FURTHER
 from patron.govern.customers.contact_values import contacts_in
+from patron.govern.customers.customer_names import customer_name, names_in
 from patron.govern.customers.phone_numbers import international_number
 from patron.govern.privacy.personal_data import text_of
 from patron.govern.vault import Vault, normal_form
@@ -209,12 +210,15 @@ def _recipient(
     traits = facts.traits.get(customer_id, {})
     kind = facts.address_kind
     personal: dict[str, str] = {}
+    names: dict[str, tuple[str, float]] = {}
     address, contact = "", events.contact if events else ""
-    for text in texts:
+    for position, text in enumerate(texts):
         content = json.loads(text)
         if not isinstance(content, dict):
             continue
-        personal |= {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
+        values = {snake_case(k): str(v) for k, v in content.items() if isinstance(v, str | int | float) and str(v)}
+        personal |= values
+        names |= {name: (value, float(position)) for name, value in names_in(values).items()}
         for of_kind, value in contacts_in(text) if contact else ():
             if of_kind == kind.name and vault.token(of_kind, value) == contact:
                 address = value.strip() if kind == EMAIL_ADDRESS else _number(value)
@@ -222,8 +226,8 @@ def _recipient(
             address = _trait(content, kind.name) or address
     if address and kind != EMAIL_ADDRESS:
         contact = contact_of(vault, kind, address, facts.country_code)
-    names = {name: _first(personal, keys) for name, keys in NAMES.items()}
-    customer = dict(traits) | {name: value for name, value in names.items() if value}
+    further = {name: value for name in FURTHER if (value := _first(personal, (name,)))}
+    customer = dict(traits) | further | customer_name(names).variables
     # why: in a text message or the lines of a template message a line break would begin something of its own
     customer = {name: one_line(value) for name, value in customer.items()}
     context = events.context if events else {}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from patron.collect.contact_tokens import CUSTOMER_EVENTS, MICROSECONDS, contact_fields
-from patron.govern.customers.contact_cards import Fields, delete_all_cards, newest, update_cards
+from patron.govern.customers.contact_cards import confirm_cards, delete_all_cards, newest, update_cards
+from patron.govern.customers.customer_names import Fields
 from patron.govern.vault import Vault
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
@@ -33,6 +34,7 @@ def reindex_contacts(shop: Shop) -> ReindexedContacts:
     with shop.commit_lock():
         delete_all_cards(shop.store)
         if not shop.lake.exists(EVENTS):
+            confirm_cards(shop.store)
             return ReindexedContacts(0)
         vault, view = Vault.open(shop), shop.newest_snapshot()
         names = ", ".join(map(literal, CUSTOMER_EVENTS))
@@ -43,6 +45,7 @@ def reindex_contacts(shop: Shop) -> ReindexedContacts:
         count = 0
         for start in range(0, len(tokens), BATCH):
             count += _write_cards(shop, vault, view, tokens[start : start + BATCH], names)
+        confirm_cards(shop.store)
     return ReindexedContacts(count)
 
 

@@ -21,6 +21,7 @@ from patron.commands.data.workspace_checks import (
     audit_findings,
     key_findings,
     mode_findings,
+    name_findings,
     refusal_findings,
     store_findings,
 )
@@ -307,6 +308,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "sending": _sending,
     "dead letters": _dead_letters,
     "audit log": _audit,
+    "names": name_findings,
     "file modes": lambda shop: mode_findings(shop.folder, shop.master_key_place.file, shop.audit_head.path),
     "disk": _disk,
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from patron.commands.data.findings import Finding
 from patron.govern.access import audit_log
 from patron.govern.access.audit_texts import old_text_count
+from patron.govern.customers.contact_cards import are_outdated
 from patron.govern.vault import Vault
 from patron.schema.common_sentences import AT_PLACE, DOCTOR_ENTRIES_SOUND, SETTING_MISSING
 from patron.schema.errors import MasterKeyError, NoSpace, OlderWorkspace, PatronError
@@ -40,6 +41,13 @@ DOCTOR_OLD_TEXTS = Sentence(
 DOCTOR_FORGET_REPLACES = Sentence(
     "doctor.forget_replaces", "The next `patron forget` replaces them; repeating an earlier one does, too."
 )
+
+DOCTOR_OLD_CARDS = Sentence(
+    "doctor.old_cards",
+    "names of customers that came before this version, such as Shopify's Billing Name, are not read yet",
+)
+DOCTOR_REINDEX = Sentence("doctor.reindex", "Run `patron identity reindex`.")
+DOCTOR_NAMES_SOUND = Sentence("doctor.names_sound", "every name can be found")
 
 OTHERS = 0o077
 """Bits of a mode that let others than the owner in."""
@@ -119,6 +127,14 @@ def audit_findings(shop: Shop) -> Iterator[Finding]:
         yield Finding("audit log", "ok", DOCTOR_ENTRIES_SOUND(count=audit_log.size(shop.store)))
     if count := old_text_count(shop):
         yield Finding("audit log", "warning", DOCTOR_OLD_TEXTS(count=count), DOCTOR_FORGET_REPLACES)
+
+
+def name_findings(shop: Shop) -> Iterator[Finding]:
+    """Whether names of customers are read as this version reads them."""
+    if are_outdated(shop.store):
+        yield Finding("names", "warning", DOCTOR_OLD_CARDS, DOCTOR_REINDEX)
+    else:
+        yield Finding("names", "ok", DOCTOR_NAMES_SOUND)
 
 
 def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from patron.govern.customers.customer_names import Fields, customer_name
 from patron.govern.customers.name_words import has_words, index_codes, search_terms
 from patron.govern.vault import Vault, mark_of_token
-from patron.schema.customers.customer_contacts import full_name
 from patron.storage.customers.customer_tables import CONTACT_CARDS, NAME_WORDS
 from patron.storage.store.statements import insert_many
-from patron.storage.store.store import Store, upsert
+from patron.storage.store.store import WORKSPACE, Store, upsert
 
 PLACE = "contact card"
 BATCH = 500
 MAX_CANDIDATES = 500
 """Cards that a search looks at."""
-Fields = Mapping[str, tuple[str, float]]
-"""Value of each field, and when it was current: seconds since 1970."""
+OUTDATED = "outdated_contact_cards"
+"""Entry of the workspace while cards are of an older version, or are being written anew."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Card:
     def of(cls, fields: Fields) -> "Card":
         """Card of its fields."""
         values = {name: value for name, (value, _) in fields.items()}
-        name = full_name(values.get("first_name", ""), values.get("last_name", ""), values.get("name", ""))
+        name = customer_name(fields).whole
         newest = max((at for _, at in fields.values()), default=0.0)
         return cls(name, values.get("email", ""), values.get("phone", ""), newest)
 
@@ -99,10 +99,23 @@ def tokens_with_name(store: Store, vault: Vault, text: str, *, limit: int) -> li
 
 
 def delete_all_cards(store: Store) -> None:
-    """Delete every card and the index, to write them anew."""
+    """Delete every card and the index, to write them anew; they are outdated until `confirm_cards`."""
     with store.begin() as connection:
+        upsert(connection, WORKSPACE, [{"key": OUTDATED, "value": "1"}], update=("value",))
         connection.execute(sa.delete(NAME_WORDS))
         connection.execute(sa.delete(CONTACT_CARDS))
+
+
+def confirm_cards(store: Store) -> None:
+    """Note that every card is of this version."""
+    with store.begin() as connection:
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == OUTDATED))
+
+
+def are_outdated(store: Store) -> bool:
+    """Whether cards lack names that this version reads."""
+    with store.begin() as connection:
+        return connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == OUTDATED)) is not None
 
 
 def _fields(store: Store, vault: Vault, tokens: Sequence[str]) -> dict[str, Fields]:

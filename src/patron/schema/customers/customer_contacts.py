@@ -9,12 +9,6 @@ from patron.schema.sentences import Sentence
 
 SEARCH_LIST = Sentence("search_list", "Search the list, or look up the shop's customer id.")
 
-NAME_KEYS = {
-    "first_name": ("first_name", "firstname", "given_name"),
-    "last_name": ("last_name", "lastname", "surname", "family_name"),
-    "name": ("name", "full_name"),
-}
-"""Names of a customer, and the keys that shops send them under."""
 REVEAL_REASONS = ("order", "complaint", "delivery", "privacy_request", "fraud", "other")
 """Why somebody sees who a customer is."""
 DOT = "•"
@@ -93,14 +87,6 @@ def mask_phone(phone: str) -> str:
 def mask_id(value: str) -> str:
     """One of the shop's own ids: C-10583 is ••••83."""
     return DOT * MAX_DOTS + (value[-2:] if len(value) >= MIN_ID_LENGTH and "@" not in value else "")
-
-
-def full_name(first: str, last: str, whole: str) -> str:
-    """Name of a customer: the whole one where the shop sends it, else put together as the language writes it."""
-    if whole:
-        return whole
-    is_east_asian = any(map(is_unspaced, first + last))
-    return f"{last}{first}" if is_east_asian else " ".join(filter(None, (first, last)))
 
 
 def is_unspaced(character: str) -> bool:

@@ -311,9 +311,7 @@ def _answer(entry: Entry | None) -> ConsentAnswer:
 
 
 def _outgoing(row: Mapping[str, Any], person: Recipient, message: RenderedMessage, token: str) -> OutgoingMessage:
-    customer = person.variables.get("customer", {})
-    names = (customer.get("first_name", ""), customer.get("last_name", ""))
-    name = customer.get("name") or " ".join(one for one in names if one)
+    name = person.variables.get("customer", {}).get("name", "")
     parts = (message.subject, message.text, message.html)
     return OutgoingMessage(row["message_id"], person.address, name, *parts, row["topic"], token)
 

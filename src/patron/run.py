@@ -28,6 +28,7 @@ from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
 from patron.measure.offer_responses import measure_offer_responses
 from patron.measure.task_effects import measure_tasks
+from patron.offer_delivery import reserve_offers, settle_deliveries
 from patron.predict.backtest import cutoffs_for
 from patron.predict.pinned_models import require_usable
 from patron.predict.predict_stage import Summary as Forecasts
@@ -47,19 +48,17 @@ from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.engine import literal
 from patron.storage.models.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.models.model_decisions import PINNABLE, active_pins
+from patron.storage.offers.deliveries import delivery_of, forget_delivery
 from patron.storage.offers.offer_rules import OfferRules
-from patron.storage.offers.withdrawals import withdrawal_of
 from patron.storage.runs.runs import FactsOrigin, Run
 from patron.storage.runs.stage_view import VAULT, StageView
 from patron.storage.shop import Shop
 from patron.storage.store.store import RUNS
 from patron.storage.workspace.run_files import (
     FILES,
-    HELD,
     drop_outbox_files,
     files_of_run,
     outbox_digests,
-    unmark_held_run,
 )
 from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 from patron.understand.cutoffs import build_cutoffs
@@ -217,6 +216,7 @@ def run_loop(
         image_vectors(shop.folder / IMAGE_VECTORS_FILE)
         OfferRules.load(shop.folder / OFFER_RULES_FILE, shop.policy.offers)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
+        settle_deliveries(shop, now=now or as_of)
         require_open(shop, run)
         require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)
         with shop.commit_lock():
@@ -237,7 +237,7 @@ def run_loop(
             later_refunds=results["later refunds"],
             missing_forecasts=find_missing_forecasts(shop.view(list(NEEDED_OF_FORECASTS), [], run=run)),
         )
-        _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
+        _write_run_row(shop, run, finished, pinned, at=now or run.as_of)
         tidy_lake(shop)
     return finished
 
@@ -247,8 +247,8 @@ def require_open(shop: Shop, run: Run) -> None:
 
     Another run of the cutoff would decide other offers for money that is gone.
     """
-    withdrawal, folder = withdrawal_of(shop.store, run.run_id), shop.folder / "outbox" / run.run_id
-    if withdrawal is None and not is_sent(folder):
+    delivery, folder = delivery_of(shop.store, run.run_id), shop.folder / "outbox" / run.run_id
+    if (delivery is None or not (delivery.is_withdrawn or delivery.is_certain)) and not is_sent(folder):
         if has_offers(folder) or not _has_written_offers(shop, run):
             return
         raise WorkspaceError(
@@ -257,7 +257,8 @@ def require_open(shop: Shop, run: Run) -> None:
             where=str(folder),
             todo="Name a later cutoff. If nobody was sent any, put an empty file offers_file.csv there and run again.",
         )
-    state = "were sent" if withdrawal is None else f"were withdrawn by {withdrawal.withdrawn_by}"
+    withdrawn_by = delivery.changed_by if delivery and delivery.is_withdrawn else ""
+    state = f"were withdrawn by {withdrawn_by}" if withdrawn_by else "were sent"
     raise WorkspaceError(
         f"the offers of the run {run.run_id} {state}, so that it cannot decide again",
         where="--as-of",
@@ -280,7 +281,7 @@ def clear_offers(shop: Shop, run: Run) -> None:
     """
     with shop.store.begin() as connection:
         drop_outbox_files(connection, run_id=run.run_id, pattern=OFFERS)
-        unmark_held_run(connection, run.run_id)
+        forget_delivery(connection, run.run_id)
     remove_offers(shop.folder / "outbox" / run.run_id)
 
 
@@ -311,14 +312,14 @@ def _customer_count(shop: Shop, run: Run) -> int:
 
 
 def _write_run_row(
-    shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None], *, finished_at: datetime
+    shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None], *, at: datetime
 ) -> None:
     """Write the one row that makes the run visible: the versions of all tables that readers will read."""
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
     row = {
         "run_id": run.run_id,
         "as_of": run.as_of,
-        "finished_at": finished_at,
+        "finished_at": at + timedelta(seconds=finished.seconds),
         "seconds": finished.seconds,
         "seed": run.seed,
         "policy_version": shop.policy.version,
@@ -329,12 +330,12 @@ def _write_run_row(
             "facts": asdict(finished.facts),
             MISSING: as_summary(finished.missing_forecasts),
             FILES: files_of_run(shop.folder, shop.settings, shop.policy, run.run_id),
-            HELD: not finished.outbox.files,
         },
     }
     with shop.store.begin() as connection:
         connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))
         connection.execute(sa.insert(RUNS).values(row))
+        reserve_offers(connection, run.run_id, shop.policy.channel, outbox=finished.outbox, at=at)
 
 
 def tidy_lake(shop: Shop) -> None:

@@ -5,7 +5,6 @@ from itertools import count
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +21,10 @@ from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.table_definition import conform
 from patron.schema.tables import DECISIONS
 from patron.storage.offers.budget_period import budget_period
+from patron.storage.offers.deliveries import Delivery, DeliveryState, write_delivery
 from patron.storage.runs.runs import Run
 from patron.storage.safe_csv import write_csv
 from patron.storage.shop import Shop
-from patron.storage.store.store import RUNS
-from patron.storage.workspace.run_files import HELD
 
 YEARS = count(2001)
 """Every example plays in a year of its own."""
@@ -175,10 +173,8 @@ def test_a_run_that_ended_while_sending_was_held_spends_nothing_until_it_is_repe
     year.run(0, "")
     first, later = Run.at(year.first), Run.at(year.first + timedelta(days=1))
     (year.folder(first) / "offers_file.csv").unlink()
-    row = {"run_id": first.run_id, "as_of": first.as_of, "finished_at": first.as_of, "seconds": 0.0, "seed": 0}
-    row |= {"policy_version": "", "table_versions": {}, "summary": {HELD: True}}
     with empty_shop.store.begin() as connection:
-        connection.execute(sa.insert(RUNS).values(row))
+        write_delivery(connection, Delivery(first.run_id, DeliveryState.HELD, changed_at=first.as_of))
 
     def left_cents():
         return (
@@ -192,5 +188,3 @@ def test_a_run_that_ended_while_sending_was_held_spends_nothing_until_it_is_repe
     spent = 3_000 - left_cents()[0]
     assert spent > 1_000, "who repeats it may hand it over"
     assert left_cents() == pytest.approx((3_000 - spent, 3_000 - spent))
-    with empty_shop.store.begin() as connection:
-        connection.execute(sa.delete(RUNS))

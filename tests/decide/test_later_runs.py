@@ -34,7 +34,7 @@ def actions_of(tmp_path, policy):
             for n in range(4)
         ]
         exposed = {"run_id": later.run_id, "decision_id": "d", "customer_id": "c0", "action": action}
-        exposed |= {"channel": "file", "exposed_at": later.as_of, "is_delivered": True}
+        exposed |= {"channel": "file", "exposed_at": later.as_of, "is_delivered": True, "confirmed_at": later.as_of}
         rows = conform(SEGMENTS, pa.Table.from_pylist(segments))
         stage_view(shop, understand, run=run).write("segments", rows)
         rows = pa.Table.from_pylist([exposed], schema=EXPOSURES.schema())

@@ -25,7 +25,7 @@ POLICY = """
 [consent]
 unknown = "allow"
 [channel]
-is_delivered = true
+confirm = "automatic"
 [[offers]]
 id = "TEN"
 name = "Ten off"

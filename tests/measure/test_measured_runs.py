@@ -30,7 +30,7 @@ POLICY = """
 [consent]
 unknown = "allow"
 [channel]
-is_delivered = {delivered}
+confirm = "{confirm}"
 [budget]
 amount = 500
 [[offers]]
@@ -101,9 +101,9 @@ def sold(shop):
 @pytest.fixture
 def shop(tmp_path, monkeypatch, request):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    delivered = getattr(request, "param", False)
+    confirm = "automatic" if getattr(request, "param", False) else "manual"
     Shop.create(tmp_path / "shop").close()
-    (tmp_path / "shop" / "policy.toml").write_text(POLICY.format(delivered=str(delivered).lower()), encoding="utf-8")
+    (tmp_path / "shop" / "policy.toml").write_text(POLICY.format(confirm=confirm), encoding="utf-8")
     shop = Shop.open(tmp_path / "shop")
     tokens = (
         Vault.open(shop).store_tokens("user_id", pa.array([f"shop-{n}" for n in range(CUSTOMERS)]), FIRST).to_pylist()
@@ -145,11 +145,11 @@ def test_runs_decide_hand_over_and_measure(shop):
     effects = read(shop, "effects", RUNS[-1])
     overall = next(row for row in effects if row["offer"] == "any")
     assert overall["low"] < 0 < overall["high"]  # sales do not depend on offers here
-    assert {row["is_placebo"] for row in effects} == {not shop.policy.channel.is_delivered}
+    assert {row["is_placebo"] for row in effects} == {shop.policy.channel.confirm == "manual"}
     checks = read(shop, "forecast_checks", RUNS[-1])
     assert {row["question"] for row in checks} == {"value", "churn", "purchase"}
     assert "days_since_last_order" in {row["feature"] for row in read(shop, "drift", RUNS[-1])}
-    is_sent = shop.policy.channel.is_delivered
+    is_sent = shop.policy.channel.confirm == "automatic"
     assert bool(read(shop, "offer_responders", RUNS[-1])) == is_sent, "a placebo teaches nothing"
     assert len(read(shop, "recommendations", RUNS[-1])) == 50 * 10
 

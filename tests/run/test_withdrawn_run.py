@@ -5,7 +5,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 from workspace_copies import copy_workspace
 
 from patron import decide, measure
@@ -19,7 +18,7 @@ from patron.engage.outbox_offers import SENT, has_offers, hold_back_offers
 from patron.govern.access import audit_log
 from patron.run import require_open, run_loop, stage_view
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
-from patron.storage.offers.proposal_tables import WITHDRAWALS
+from patron.storage.offers.deliveries import Delivery, DeliveryState, write_delivery
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
@@ -64,13 +63,13 @@ def test_withdrawn_offers_count_nowhere_and_stay_on_record(opened):
     card = customer_card(shop, someone)
     assert card.decisions[0].is_withdrawn
     assert not [one for one in card.timeline if one.kind == "offer"]
-    assert (summary.withdrawal.withdrawn_by, summary.withdrawal.reason) == ("Ann", "wrong month")
+    assert (summary.delivery.changed_by, summary.delivery.reason) == ("Ann", "wrong month")
     assert audit_log.entries(shop.store)[-1].action == "offers withdrawn"
     assert [
         finding for finding in doctor(shop.folder) if finding.check == "outbox" and finding.level == "problem"
     ] == []
     listed = run_patron("decisions", "list", "--json", "-w", shop.folder)
-    assert json.loads(listed.out)["withdrawal"]["withdrawn_by"] == "Ann"
+    assert json.loads(listed.out)["delivery"]["changed_by"] == "Ann"
     with pytest.raises(WorkspaceError, match="were withdrawn by Ann"):
         run_loop(shop, run.as_of)
 
@@ -83,10 +82,10 @@ def test_a_withdrawal_that_was_cut_off_anywhere_is_finished_by_the_next(opened):
     assert not any(folder.glob("offers_*.csv"))
     assert remaining(other_view(shop, run)).budget_cents == left
     with shop.store.begin() as connection:  # killed after the record, before the files were deleted
-        row = {"run_id": run.run_id, "withdrawn_at": NOW, "withdrawn_by": "Ann", "reason": ""}
-        connection.execute(sa.insert(WITHDRAWALS).values(row))
+        withdrawn = Delivery(run.run_id, DeliveryState.WITHDRAWN, changed_at=NOW, changed_by="Ann")
+        write_delivery(connection, withdrawn)
     assert has_offers(folder)
-    assert withdraw_offers(shop, run.run_id, name="Bea", now=NOW).withdrawn_by == "Ann"
+    assert withdraw_offers(shop, run.run_id, name="Bea", now=NOW).changed_by == "Ann"
     assert not has_offers(folder)
     assert remaining(other_view(shop, run)).budget_cents == 20_000
 
@@ -97,7 +96,7 @@ def test_offers_held_back_are_withdrawn_by_the_next_call(opened):
     hold_back_offers(folder)
     withdraw_offers(shop, run.run_id, name="Ann", now=NOW)
     assert not has_offers(folder)
-    assert decision_summary(last_run(shop)).withdrawal.withdrawn_at == NOW
+    assert decision_summary(last_run(shop)).delivery.changed_at == NOW
 
 
 def test_offers_that_were_sent_or_may_have_been_are_not_withdrawn(opened):
@@ -118,7 +117,7 @@ def test_offers_that_were_sent_or_may_have_been_are_not_withdrawn(opened):
     next(folder.glob("offers_*.csv")).rename(shop.folder.parent / "taken.csv")
     with pytest.raises(WorkspaceError, match="may have been sent"):
         withdraw_offers(shop, run.run_id, name="Ann", now=NOW)
-    assert decision_summary(last_run(shop)).withdrawal is None
+    assert decision_summary(last_run(shop)).delivery.state is DeliveryState.CONFIRMED
     with pytest.raises(WorkspaceError, match="may have been sent, so that it cannot decide again"):
         run_loop(shop, run.as_of)
     (folder / "offers_file.csv").touch()

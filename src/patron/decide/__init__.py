@@ -27,6 +27,8 @@ READS = (
     "events",
     "messages",
     "assignments",
+    "campaigns",
+    "campaign_steps",
     "vault",
 )
 WRITES = (

@@ -1,10 +1,9 @@
 """What a run may spend: the budget of its period, less what other runs of the period decided."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from patron.storage.offers.budget_period import budget_period, spent_query
-from patron.storage.outreach.campaign_offers import campaigns_spent_cents
+from patron.storage.offers.budget_period import Period, budget_period
+from patron.storage.offers.offer_usage import runs_spent_cents, spent_cents
 from patron.storage.runs.stage_view import StageView
 
 
@@ -16,10 +15,9 @@ class Remaining:
     """Expected cost that the run's offers may have; never below 0."""
     regret_cents: float
     """Expected net value that the run may give up to learn effects; never below 0."""
-    since: datetime
-    until: datetime
+    period: Period
     spent_cents: float
-    """Expected cost of the decisions of the other runs, and of what campaigns sent."""
+    """Expected cost of the decisions of the other runs, and of what campaigns sent or plan to send."""
     exploration_cost_cents: float
     """Expected net value that the other runs gave up to learn effects."""
 
@@ -28,23 +26,18 @@ def remaining(view: StageView) -> Remaining:
     """What is left for this run of its period's budget.
 
     Every other run of the period counts, whether its cutoff is earlier or later and whether it finished: its offers may
-    have gone out. A withdrawn run and one that ended while sending was held do not, and a run that is run again
-    replaces its own decisions.
+    have gone out. Runs whose offers reached nobody do not, and a run that is run again replaces its own decisions.
     """
     policy, run = view.policy, view.run
     period = budget_period(run.as_of, policy.budget.period, view.settings.shop.time_zone)
 
-    def total(cost: str) -> float:
-        return view.query(spent_query(period, without=[run.run_id], cost=cost))["cents"][0].as_py()
-
-    spent = total("cost_cents") + campaigns_spent_cents(view.declared_store, period.since, period.until)
-    explored = total("exploration_cost_cents")
+    spent = spent_cents(view, view.declared_store, period, without_run=run.run_id)
+    explored = runs_spent_cents(view, period, without_run=run.run_id, cost="exploration_cost_cents")
     regret = policy.exploration.share * policy.budget.cents
     return Remaining(
         max(policy.budget.cents - spent, 0.0),
         max(regret - max(explored, 0.0), 0.0),
-        since=period.since,
-        until=period.until,
+        period=period,
         spent_cents=spent,
         exploration_cost_cents=explored,
     )

@@ -2,8 +2,12 @@
 
 from datetime import datetime, timedelta
 
+import pyarrow as pa
+
 from patron.storage.engine import literal, timestamp
+from patron.storage.offers.offer_usage import offered_lately
 from patron.storage.offers.policy import Policy
+from patron.storage.runs.snapshot import Snapshot
 
 DAYS_OF_HISTORY = 365
 REASON_COLUMNS = ("reason_1", "reason_2", "reason_3")
@@ -25,22 +29,20 @@ left join leaving l on l.customer_id = g.customer_id
 left join this_offer_responders r on r.customer_id = g.customer_id"""
 
 
-def candidates_query(run_id: str, as_of: datetime, policy: Policy, *, is_past: bool = False) -> str:
+def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     """SQL for customers of the policy's lifecycle stages who were active lately, as known by then.
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
     how many offers they had within the cap's days, their reasons for leaving, their latest consent to marketing as
-    users, and whether they withdrew that to personal offers. Exposures of the run itself are not counted: a rerun
-    decides the same. Those of later cutoffs are, as they went out as well, but not where the run `is_past`. The Arrow
-    table `moved_stages` has the lifecycle stage of customers whose group has a threshold of its own. Who refuses
-    personal offers is considered for the ordinary one whatever their stage.
+    users, and whether they withdrew that to personal offers. The Arrow table `offered` says how many offers each
+    customer had (`offer_usage`), and `moved_stages` the lifecycle stage of customers whose group has a threshold of its
+    own. Who refuses personal offers is considered for the ordinary one whatever their stage.
     """
     refused = "or coalesce(not p.is_granted, false)" if policy.ordinary_offer else ""
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
-    until = as_of if is_past else as_of + timedelta(days=policy.caps.within_days)
     active_condition = _active_condition(as_of, policy.at_risk.active_within_days)
     return f"""
-with {_facts_of_candidates(run_id, as_of, until, policy)}
+with {_facts_of_candidates(as_of, policy)}
 select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
   {FACTS_OF_CANDIDATE}
 from segments g
@@ -52,14 +54,14 @@ order by g.customer_id
 """
 
 
-def audience_query(run_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for the customers of the Arrow table `audience` (customer_id), whatever their stage; columns as candidates.
+def audience_rows(snapshot: Snapshot, policy: Policy, audience: pa.Table, *, without_campaign: str = "") -> pa.Table:
+    """What is known of the customers of `audience` (customer_id), whatever their stage; columns as candidates.
 
-    The lifecycle stage of who has not ordered yet is ''. Offers of the run itself count for the caps.
+    The lifecycle stage of who has not ordered yet is ''. Offers that one campaign sent or plans do not count.
     """
-    until = as_of + timedelta(days=policy.caps.within_days)
-    return f"""
-with {_facts_of_candidates(run_id, as_of, until, policy, without_run="")}
+    as_of = snapshot.run.as_of
+    sql = f"""
+with {_facts_of_candidates(as_of, policy)}
 select g.customer_id, coalesce(s2.lifecycle_stage, '') as lifecycle_stage,
   {FACTS_OF_CANDIDATE}
 from audience g
@@ -68,20 +70,15 @@ left join (select customer_id, lifecycle_stage from this_segments) s2
 {JOINED_FACTS}
 order by g.customer_id
 """
+    had = offered_lately(snapshot, without_campaign=without_campaign)
+    return snapshot.query(sql, audience=audience, offered=had)
 
 
-def _facts_of_candidates(
-    run_id: str, as_of: datetime, until: datetime, policy: Policy, *, without_run: str | None = None
-) -> str:
-    """SQL of what is known of each customer by then: a common table each; offers that went out before `until` count.
-
-    Those of one run do not: of `without_run`, or else of the run itself.
-    """
-    uncounted = run_id if without_run is None else without_run
+def _facts_of_candidates(as_of: datetime, policy: Policy) -> str:
+    """SQL of what is known of each customer by then: a common table each."""
     reasons = (
         f'max(case when "rank" = {at} then code end) as {name}' for at, name in enumerate(REASON_COLUMNS, start=1)
     )
-    since = as_of - timedelta(days=policy.caps.within_days)
     return f"""forecast as (
   select customer_id,
     max(case when question = 'value' then value end) as value_cents_90_days,
@@ -94,10 +91,6 @@ bought as (
     cast(sum(case when has_coupon then 1 else 0 end) as bigint) as coupon_order_count
   from orders
   where known_at < {timestamp(as_of)} and occurred_at >= {timestamp(as_of - timedelta(days=DAYS_OF_HISTORY))}
-  group by customer_id),
-offered as (
-  select customer_id, count(*) as offer_count from exposures
-  where run_id <> '{uncounted}' and exposed_at < {timestamp(until)} and exposed_at > {timestamp(since)}
   group by customer_id),
 consent as (
   select customer_id, is_granted, basis from consents
@@ -118,12 +111,3 @@ def _active_condition(as_of: datetime, days: int) -> str:
   and g.customer_id in (
     select customer_id from this_features
     where as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
-
-
-def issued_query(run_id: str, since: datetime, until: datetime) -> str:
-    """SQL for how many of each offer other runs sent within a period, earlier or later: action, offer_count."""
-    return f"""
-select action, count(*) as offer_count from exposures
-where run_id <> '{run_id}' and exposed_at >= {timestamp(since)} and exposed_at < {timestamp(until)}
-group by action order by action
-"""

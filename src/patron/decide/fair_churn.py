@@ -28,7 +28,8 @@ from patron.schema.tables import (
     WARN,
 )
 from patron.storage.models.trainings import of_known_customers, read_trainings, training_run_ids
-from patron.storage.offers.policy import Fairness, Policy
+from patron.storage.offers.fairness_policy import FairnessPolicy
+from patron.storage.offers.policy import Policy
 from patron.storage.runs.stage_view import StageView
 
 OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
@@ -196,7 +197,7 @@ def _judge_again(
     after: Iterable[FairnessRow],
     trait: str,
     with_threshold: frozenset[str],
-    fairness: Fairness,
+    fairness: FairnessPolicy,
 ) -> Iterator[FairnessRow]:
     """Rows with thresholds by group, with verdicts that consider those without.
 

@@ -16,7 +16,7 @@ from patron.schema.tables import (
     WARN,
     WITHOUT_GROUP,
 )
-from patron.storage.offers.policy import Fairness
+from patron.storage.offers.fairness_policy import FairnessPolicy
 
 TESTED = {CHURN_DECISION: (TRUE_POSITIVE_RATE, CALIBRATION_GAP), OFFERS_DECISION: (SELECTION_RATIO,)}
 """Metrics that have a threshold, by decision."""
@@ -48,7 +48,7 @@ class FairnessRow:
 
 
 def comparison_rows(
-    comparison: GroupComparison, *, decision: str, mitigation: str, trait: str, fairness: Fairness
+    comparison: GroupComparison, *, decision: str, mitigation: str, trait: str, fairness: FairnessPolicy
 ) -> Iterator[FairnessRow]:
     """Rows of one trait: every metric of every group, and how many customers are in none or in one that is left out."""
     for metric in comparison.metrics:
@@ -87,7 +87,7 @@ def comparison_rows(
         )
 
 
-def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:
+def verdict_of(one: GroupMetric, decision: str, fairness: FairnessPolicy) -> str:
     """Warn: beyond the policy's threshold and noise. Refuse: beyond its second one, and surely beyond the first."""
     if one.metric not in TESTED[decision]:
         return UNTESTED
@@ -106,7 +106,7 @@ def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:
     return WARN if size >= warn and nearest > 0 else FAIR
 
 
-def mitigated_verdict(before: FairnessRow, after: FairnessRow, fairness: Fairness, *, has_threshold: bool) -> str:
+def mitigated_verdict(before: FairnessRow, after: FairnessRow, fairness: FairnessPolicy, *, has_threshold: bool) -> str:
     """Verdict with thresholds by group, of a row before and after them.
 
     A refusal is lifted where the gap is below the threshold to warn; that noise could explain what is left is not

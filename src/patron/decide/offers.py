@@ -1,6 +1,5 @@
 """A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
-from collections import Counter
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.budget_period import Remaining, remaining
-from patron.decide.campaign_offers import with_campaign_offers
-from patron.decide.candidates import candidates_query, issued_query
+from patron.decide.candidates import candidates_query
 from patron.decide.decision_rows import alternative_rows, consent_bases, decision_rows, propensity_rows
 from patron.decide.eligibility import Supply, refuses_personal_offers
 from patron.decide.evidence import read_evidence
@@ -18,7 +16,7 @@ from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is
 from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import OfferSelection, select_offers, withhold_offers
 from patron.storage.offers.offer_rules import OfferRules
-from patron.storage.outreach.campaign_offers import offers_issued
+from patron.storage.offers.offer_usage import issued_offers, offered
 from patron.storage.runs.stage_view import StageView
 
 
@@ -53,12 +51,15 @@ def decide_offers(view: StageView) -> pa.Table:
 
 
 def _candidates(view: StageView, moved: pa.Table, *, is_past: bool = False) -> pa.Table:
-    """Customers considered for an offer, with these lifecycle stages by group."""
-    sql = candidates_query(view.run.run_id, view.run.as_of, view.policy, is_past=is_past)
-    as_of, lookback = view.run.as_of, timedelta(days=view.policy.caps.within_days)
-    until = as_of if is_past else as_of + lookback
-    rows = view.query(sql, moved_stages=moved)
-    return with_campaign_offers(view.declared_store, rows, since=as_of - lookback, until=until)
+    """Customers considered for an offer, with these lifecycle stages by group.
+
+    Offers of the run itself do not count: a rerun decides the same. Those of later cutoffs do, as they went out as
+    well, but not where the run `is_past`.
+    """
+    run, lookback = view.run, timedelta(days=view.policy.caps.within_days)
+    until = run.as_of if is_past else run.as_of + lookback
+    had = offered(view, view.declared_store, run.as_of - lookback, until, without_run=run.run_id)
+    return view.query(candidates_query(run.run_id, run.as_of, view.policy), moved_stages=moved, offered=had)
 
 
 def _without_thresholds(view: StageView, moved: pa.Table, *, is_past: bool = False) -> Selected:
@@ -88,13 +89,11 @@ def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSe
     )
 
 
-def _supply(view: StageView, period: Remaining) -> Supply:
+def _supply(view: StageView, left: Remaining) -> Supply:
     """The day by the shop's clock, and how many of each offer other runs and campaigns of the budget's period sent."""
     now = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
-    issued = view.query(issued_query(view.run.run_id, period.since, period.until)).to_pylist()
-    counts = Counter({row["action"]: row["offer_count"] for row in issued})
-    counts.update(offers_issued(view.declared_store, period.since, period.until))
-    return Supply(now.date(), counts)
+    issued = issued_offers(view, view.declared_store, left.period, without_run=view.run.run_id)
+    return Supply(now.date(), issued)
 
 
 def select_again(view: StageView) -> Selected:

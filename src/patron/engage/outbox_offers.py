@@ -3,6 +3,7 @@
 Offers leave the outbox by a rename, so that either the mail system has the file or Patron has it, never both.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from patron.storage.durable_files import sync
@@ -17,6 +18,11 @@ HELD_BACK = ".held_back"
 def is_sent(folder: Path) -> bool:
     """Whether a mail system reports that it took the files of a run's folder."""
     return (folder / SENT).exists()
+
+
+def receipt_time(folder: Path) -> datetime:
+    """When the mail system left its report."""
+    return datetime.fromtimestamp((folder / SENT).stat().st_mtime, UTC)
 
 
 def has_offers(folder: Path) -> bool:

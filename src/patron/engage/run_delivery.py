@@ -1,9 +1,10 @@
 """Delivery of a run: offers and recommendations go to the outbox, and leave exposures and events."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ OFFERS_HEADER = (
     *("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until"),
     *("kind", "amount_off", "least_order", "points_share"),
 )
+EVENT_TERMS = ("discount_share", "valid_days")
+"""Terms of an offer that its event names."""
 RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
 
 
@@ -46,7 +49,7 @@ class Delivery:
 
     outbox: OutboxSummary
     events: pa.Table
-    """Raw events for collect: one `Offer Assigned` per offer sent."""
+    """Raw events for collect: one `Offer Assigned` per offer, where handing it over is sending it."""
 
 
 def deliver(view: StageView) -> Delivery:
@@ -73,7 +76,9 @@ def deliver(view: StageView) -> Delivery:
         refused_count=len(refused.everything),
         files=_write_outbox(view, sent, _with_product_ids(vault, recommended)),
     )
-    return Delivery(outbox, offer_events(view, sent))
+    channel, terms = view.policy.channel, {offer.id: offer.model_dump() for offer in view.policy.offers}
+    rows = [row | {"channel": channel.name} for row in sent if channel.confirm == "automatic"]
+    return Delivery(outbox, offer_events(rows, terms, at=view.run.as_of))
 
 
 FIRST_TOKENS = """
@@ -105,47 +110,60 @@ where r.run_id = '{run_id}' order by r.customer_id, r."rank"
 
 
 def exposures(view: StageView, sent: list[dict]) -> pa.Table:
-    """Rows of `exposures` for the offers sent; delivered only if the policy says that the channel reaches customers."""
+    """Rows of `exposures` for the offers handed over; confirmed at once only if the policy says so."""
     channel = view.policy.channel
+    is_confirmed = channel.confirm == "automatic"
     same = {
         "run_id": view.run.run_id,
         "channel": channel.name,
         "exposed_at": view.run.as_of,
-        "is_delivered": channel.is_delivered,
+        "is_delivered": is_confirmed,
+        "confirmed_at": view.run.as_of if is_confirmed else None,
     }
     rows = [same | {name: row[name] for name in ("decision_id", "customer_id", "action")} for row in sent]
     return pa.Table.from_pylist(rows, schema=EXPOSURES.schema())
 
 
-def offer_events(view: StageView, sent: list[dict]) -> pa.Table:
+def exposed_offers_query(run_id: str) -> str:
+    """SQL for the offers that a run handed over, with the first known user token of each customer."""
+    return f"""
+with {FIRST_TOKENS}
+select e.decision_id, e.customer_id, e.action, e.channel, t.token from exposures e
+left join token_of t on t.customer_id = e.customer_id and t.position = 1
+where e.run_id = '{run_id}' order by e.decision_id
+"""
+
+
+def event_rows(vault: Vault, exposed: pa.Table) -> list[dict]:
+    """Offers that a run handed over, with the ids of users that are still known."""
+    return [row for row in _with_user_ids(vault, exposed) if row["user_id"] is not None]
+
+
+def offer_events(rows: list[dict], terms: Mapping[str, Mapping[str, Any]], *, at: datetime) -> pa.Table:
     """Raw `Offer Assigned` events; their ids come from the decisions, so that a rerun stores no duplicates.
 
     A rerun that decides otherwise adds its events to the earlier ones: events are a history, and `exposures` holds the
-    valid rows.
+    valid rows. `terms` are those of the offers by id.
     """
-    offers = {offer.id: offer for offer in view.policy.offers}
-    rows = [
+    events = [
         {
             "event_id": f"offer-{row['decision_id']}-{row['action']}",
             "name": "Offer Assigned",
-            "occurred_at": view.run.as_of,
+            "occurred_at": at,
             "decision_id": row["decision_id"],
             "coupon": row["action"],
-            "channel": view.policy.channel.name,
+            "channel": row["channel"],
             "user_id": row["user_id"],
             "properties": json.dumps(
-                {
-                    "offer_id": row["action"],
-                    "discount_share": offers[row["action"]].discount_share,
-                    "valid_days": offers[row["action"]].valid_days,
-                },
+                {"offer_id": row["action"]}
+                | {name: terms[row["action"]][name] for name in EVENT_TERMS if name in terms.get(row["action"], {})},
                 sort_keys=True,
             ),
         }
-        for row in sent
+        for row in rows
     ]
     columns = {
-        field.name: pa.array([row.get(field.name) for row in rows], TIME if field.type == TIME else field.type)
+        field.name: pa.array([event.get(field.name) for event in events], TIME if field.type == TIME else field.type)
         for field in RAW_EVENTS
     }
     return pa.table(columns, schema=RAW_EVENTS)

@@ -21,8 +21,8 @@ from patron.storage.access.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.lake.lake_record import LakeRecord
 from patron.storage.models.model_decisions import active_pins
+from patron.storage.offers.deliveries import read_deliveries
 from patron.storage.offers.policy import Consent, Policy
-from patron.storage.offers.withdrawals import undelivered_runs, withdrawn_runs
 from patron.storage.runs.pinned_tables import TableCopies
 from patron.storage.runs.runs import CompletedRun, FactsOrigin, Run, run_of
 from patron.storage.runs.snapshot import Snapshot
@@ -260,7 +260,7 @@ class Shop:
             pinned_models=active_pins(self.store),
             run_before=self._run_before(run.as_of),
             is_retraining=is_retraining,
-            undelivered=undelivered_runs(self.store),
+            deliveries=read_deliveries(self.store),
             copies=self._copies,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
@@ -280,7 +280,7 @@ class Shop:
             return None
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return Snapshot(self, run_of(row), versions, withdrawn_runs(self.store))
+        return Snapshot(self, run_of(row), versions, read_deliveries(self.store))
 
     def _last_row(self) -> sa.RowMapping | None:
         with self.store.begin() as connection:
@@ -296,11 +296,11 @@ class Shop:
         """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""
         with self.store.begin() as connection:
             row = connection.execute(sa.select(RUNS).where(RUNS.c.as_of == as_of.astimezone(UTC))).mappings().first()
-        return None if row is None else Snapshot(self, run_of(row), {}, withdrawn_runs(self.store))
+        return None if row is None else Snapshot(self, run_of(row), {}, read_deliveries(self.store))
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
-        return Snapshot(self, Run.at(END_OF_TIME), {}, withdrawn_runs(self.store))
+        return Snapshot(self, Run.at(END_OF_TIME), {}, read_deliveries(self.store))
 
     @contextmanager
     def lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

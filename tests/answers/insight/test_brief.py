@@ -18,7 +18,7 @@ from patron.answers.insight.brief import (
 )
 from patron.answers.models.forecast_ledger import HORIZONS, ForecastEntry
 from patron.answers.offers.offer_results import Effect, decision_summary
-from patron.storage.offers.withdrawals import Withdrawal
+from patron.storage.offers.deliveries import Delivery, DeliveryState, write_delivery
 
 OFFER, CONTACT = "ten_percent", 5
 
@@ -86,7 +86,10 @@ def view_of(snapshot_of, this_run):
                 named = {"action": offer, "effect_cents": worth + 40.0}
                 of_run = {name: same[name] for name in ("run_id", "as_of")} | {"propensity": 0.0}
                 alternatives.append(of_run | key | named | costs)
-        return snapshot_of(decisions=decisions, alternatives=alternatives, **tables)
+        found = snapshot_of(decisions=decisions, alternatives=alternatives, **tables)
+        with found.store.begin() as connection:
+            write_delivery(connection, Delivery(this_run.run_id, DeliveryState.RESERVED, this_run.as_of))
+        return found
 
     return view
 
@@ -139,8 +142,8 @@ def test_offers_that_are_not_sent_are_the_first_thing_to_send(view_of):
 
 def test_offers_that_were_withdrawn_are_not_to_be_sent(view_of):
     view = view_of((OFFER, "best_net_value", {}), ("none", "net_value_below_zero", {}))
-    withdrawal = Withdrawal(view.run.run_id, view.run.as_of, "A. Lee", "wrong month")
-    decided = replace(decision_summary(view), withdrawal=withdrawal)
+    withdrawn = Delivery(view.run.run_id, DeliveryState.WITHDRAWN, changed_at=view.run.as_of, changed_by="A. Lee")
+    decided = replace(decision_summary(view), delivery=withdrawn)
     assert [*changes(view, decided, ())] == []
 
 

@@ -102,7 +102,7 @@ def test_what_is_left_of_the_period_counts_every_run_of_it_and_no_withdrawn_offe
     view = snapshot_of(decisions=rows)
     summary = decision_summary(view)
     assert (summary.budget_cents, summary.left_cents, summary.amount_cents) == (98_000, 97_500, 100_000)
-    assert (summary.period, summary.withdrawal) == ("month", None)
+    assert (summary.period, summary.delivery) == ("month", None)
     other = decision_summary(replace(view, withdrawn=(earlier.run_id,)))
     assert (other.budget_cents, other.left_cents) == (100_000, 99_500)
 

@@ -368,7 +368,9 @@ def _decisions(view: Snapshot, customer_id: str) -> tuple[Decision, ...]:
     facts = [field_.name for field_ in fields(Decision) if field_.name != "is_withdrawn"]
     rows = records(view.customer_rows("decisions", customer_id).sort_by([("run_id", "descending")]).select(facts))
     until = [row for row in rows if row["run_id"] <= view.run.run_id]
-    return tuple(Decision(**row, is_withdrawn=row["run_id"] in view.withdrawn) for row in until[:MAX_DECISIONS])
+    return tuple(
+        Decision(**row, is_withdrawn=row["run_id"] in view.deliveries.withdrawn) for row in until[:MAX_DECISIONS]
+    )
 
 
 def _recommendations(view: Snapshot, customer_id: str) -> tuple[Recommendation, ...]:

@@ -124,7 +124,8 @@ def _entries(view: Snapshot, customer_id: str) -> Iterator[TimelineEntry]:
         yield TimelineEntry(
             row["occurred_at_max"], row["kind"], detail=_detail(row), count=row["detail_count"], paid_cents=None
         )
-    for row in records(view.customer_rows("exposures", customer_id).select(["exposed_at", "action"])):
+    offers = view.customer_rows("exposures", customer_id)
+    for row in records(offers.filter(offers["is_delivered"]).select(["exposed_at", "action"])):
         yield TimelineEntry(row["exposed_at"], "offer", detail=row["action"], count=1, paid_cents=None)
 
 

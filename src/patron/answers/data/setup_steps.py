@@ -65,7 +65,7 @@ def _has_team(shop: Shop, _actor: Actor) -> bool:
 
 
 def _has_channel(shop: Shop, _actor: Actor) -> bool:
-    return shop.policy.channel.is_delivered or bool(shop.settings.channels.configured)
+    return shop.policy.channel.confirm == "automatic" or bool(shop.settings.channels.configured)
 
 
 def _has_campaign(shop: Shop, _actor: Actor) -> bool:

@@ -11,6 +11,7 @@ from patron.answers.offers.offer_results import DecisionSummary, Effect, Explora
 from patron.govern.access.operations import operation
 from patron.schema.access.access_rights import Action, Area, Right
 from patron.schema.models.questions import CHURN, VALUE
+from patron.storage.offers.deliveries import DeliveryState
 from patron.storage.runs.answer_cache import AnswerCache
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -134,12 +135,17 @@ def brief_of(view: Snapshot) -> Brief:
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         earnings=offer_earnings(measured),
-        exploration=None if decided.withdrawal else decided.exploration,
+        exploration=decided.exploration if _holds(decided) else None,
         changes=tuple(changes_by_value(changes(view, decided, measured)))[:MAX_LINES],
         open_questions=tuple(open_questions(view, measured)),
         wrong_forecasts=tuple(wrong_forecasts(latest, has_data_alarm=_data_alarm_count(view) > 0))[:MAX_LINES],
         checked_count=len(latest),
     )
+
+
+def _holds(decided: DecisionSummary) -> bool:
+    """Whether the run's offers were sent, or may be."""
+    return decided.delivery is None or decided.delivery.holds
 
 
 def offer_earnings(measured: tuple[Effect, ...]) -> OfferEarnings | None:
@@ -166,7 +172,7 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
     if alarms:
         yield Change("data_alarm", alarms, None, None, is_assumed=False, link="/models/drift#alarms")
     is_assumed = "measured" not in decided.effect_sources
-    is_waiting = decided.withdrawal is None and not view.policy.channel.is_delivered
+    is_waiting = decided.delivery is not None and decided.delivery.state is DeliveryState.RESERVED
     if decided.offered_count and is_waiting:
         is_worth = decided.expected_net_cents > 0
         yield Change(

@@ -18,7 +18,7 @@ from patron.schema.sentences import Sentence
 from patron.schema.spelling import both, did_you_mean
 from patron.schema.table_definition import TEXT
 from patron.storage.engine import literal
-from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
+from patron.storage.offers.deliveries import Delivery, delivery_of
 from patron.storage.runs.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -78,8 +78,8 @@ class DecisionPage:
     as_of: datetime
     reason: str
     """Reason code that the list is filtered by; empty for all."""
-    withdrawal: Withdrawal | None
-    """Who withdrew the run's offers before they were sent; None without that."""
+    delivery: Delivery | None
+    """What became of the run's offers; None where it handed over none."""
     reasons: tuple[ReasonCount, ...]
     """All decisions of the run, counted by reason."""
     total_count: int
@@ -126,8 +126,8 @@ class DecisionDetail(DecisionRow):
     """Net value that the next unit of budget would have added; None for a run of an older Patron."""
     alternatives: tuple[Alternative, ...]
     """Every offer that was considered, the best first; none for a run of an older Patron."""
-    withdrawal: Withdrawal | None = None
-    """Who withdrew the run's offers before they were sent; None without that."""
+    delivery: Delivery | None = None
+    """What became of the run's offers; None where it handed over none."""
 
 
 @operation(READ_OFFERS, "GET /api/decisions")
@@ -206,7 +206,7 @@ order by {IS_NONE}, d.expected_net_value_cents desc, d.customer_id limit {size} 
         run_id=run,
         as_of=runs.get(run, view.run.as_of),
         reason=reason,
-        withdrawal=withdrawal_of(shop.store, run, before=shop.cutoff),
+        delivery=delivery_of(shop.store, run, before=shop.cutoff),
         reasons=reasons,
         total_count=total,
         page=start // size + 1,
@@ -243,8 +243,8 @@ select action, expected_net_value_cents, effect_cents, cost_cents, propensity, f
 where run_id = {literal(row["run_id"])} and decision_id = {literal(row["decision_id"])}
 order by expected_net_value_cents desc, action"""
     considered = tuple(Alternative(**record) for record in records(view.query(alternatives)))
-    withdrawal = withdrawal_of(shop.store, row["run_id"], before=shop.cutoff)
-    return DecisionDetail(**row, alternatives=considered, withdrawal=withdrawal)
+    delivery = delivery_of(shop.store, row["run_id"], before=shop.cutoff)
+    return DecisionDetail(**row, alternatives=considered, delivery=delivery)
 
 
 def _view(shop: Shop, run_id: str) -> tuple[Snapshot, dict[str, datetime]]:

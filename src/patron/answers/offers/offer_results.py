@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.storage.engine import exact_sum, literal
-from patron.storage.offers.budget_period import budget_period, spent_query
-from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
+from patron.storage.offers.budget_period import budget_period
+from patron.storage.offers.deliveries import Delivery, delivery_of
+from patron.storage.offers.offer_usage import runs_spent_cents
 from patron.storage.runs.last_run import records
 from patron.storage.shop import Snapshot
-from patron.storage.workspace.run_files import held_runs
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class DecisionSummary:
     """None where no action was randomised."""
     outlooks: tuple[OfferOutlook, ...] = ()
     """One for each offer that anybody could get, in order of how much it earns with the customers it pays for."""
-    withdrawal: Withdrawal | None = None
-    """Who withdrew the run's offers before they were sent; None without that."""
+    delivery: Delivery | None = None
+    """What became of the run's offers; None where it handed over none."""
 
     @property
     def is_nobody_contactable(self) -> bool:
@@ -168,10 +168,12 @@ select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cen
     policy_version = whole["version"]
     counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
     budget = view.policy.budget if policy_version == view.policy.version else None
-    withdrawal = withdrawal_of(view.store, view.run.run_id, before=view.shop.cutoff)
+    delivery = delivery_of(view.store, view.run.run_id, before=view.shop.cutoff)
     cost_cents = sum(action.cost_cents for action in offered)
     available = _available_cents(view) if budget else None
-    left = None if available is None else max(available - (0.0 if withdrawal else cost_cents), 0.0)
+    left = (
+        None if available is None else max(available - (cost_cents if delivery is None or delivery.holds else 0.0), 0.0)
+    )
     return DecisionSummary(
         customer_count=sum(action.customer_count for action in actions),
         offered_count=sum(action.customer_count for action in offered),
@@ -189,7 +191,7 @@ select max(policy_version) as version, coalesce({exact_sum("exploration_cost_cen
         policy_version=policy_version,
         exploration=_exploration(reasons, whole["given_up_cents"]),
         outlooks=offer_outlooks(view),
-        withdrawal=withdrawal,
+        delivery=delivery,
     )
 
 
@@ -229,8 +231,7 @@ def _available_cents(view: Snapshot) -> float:
     """The period's budget less what its other runs decided, cents."""
     budget, run = view.policy.budget, view.run
     period = budget_period(run.as_of, budget.period, view.settings.shop.time_zone)
-    others = spent_query(period, without=[run.run_id, *view.withdrawn, *held_runs(view.store)])
-    return max(budget.cents - view.query(others)["cents"][0].as_py(), 0.0)
+    return max(budget.cents - runs_spent_cents(view, period, without_run=run.run_id), 0.0)
 
 
 def effects(view: Snapshot) -> tuple[Effect, ...]:

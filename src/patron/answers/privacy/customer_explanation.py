@@ -72,7 +72,7 @@ def customer_explanation(view: Snapshot, tokens: Sequence[str], customer_id: str
         is_sent=row["is_sent"],
         sensitive_traits=tuple(traits["trait"].to_pylist()),
         has_group_thresholds=thresholds.num_rows > 0,
-        is_withdrawn=view.run.run_id in view.withdrawn,
+        is_withdrawn=view.run.run_id in view.deliveries.withdrawn,
     )
 
 

@@ -34,7 +34,7 @@ POLICY = """\
 unknown = "allow"
 
 [channel]
-is_delivered = true
+confirm = "automatic"
 
 [measure]
 window_days = 28

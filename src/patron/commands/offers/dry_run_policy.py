@@ -27,7 +27,7 @@ USUAL_ORDER_CENTS, MAX_DISCOUNT = 6_000, 0.9
 """A coupon's amount counts as a share of an order of this size, or of the least that it needs."""
 FOR_THE_SIMULATION = {
     "consent": {"unknown": "allow"},
-    "channel": {"is_delivered": True},
+    "channel": {"confirm": "automatic"},
     "fairness": {},
     "models": {"retrain_days": 365},
 }

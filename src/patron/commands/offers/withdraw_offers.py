@@ -3,8 +3,6 @@
 from datetime import datetime
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from patron.engage.outbox_offers import (
     OFFERS,
     SENT,
@@ -20,8 +18,7 @@ from patron.schema.common_sentences import NEEDS_NAME, NO_DECIDING_RUN, ONE_LINE
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.storage.engine import literal
-from patron.storage.offers.proposal_tables import WITHDRAWALS
-from patron.storage.offers.withdrawals import Withdrawal, withdrawal_of
+from patron.storage.offers.deliveries import Delivery, DeliveryState, delivery_of, write_delivery
 from patron.storage.shop import Shop
 from patron.storage.workspace.run_files import drop_outbox_files
 
@@ -33,6 +30,8 @@ EMPTY_OFFERS_FILE = Sentence(
 )
 
 OFFERS_SENT = Sentence("offers_sent", "the offers of the run {run} were sent: the mail system left a file named {name}")
+OFFERS_CONFIRMED_BY = Sentence("offers_confirmed_by", "the offers of the run {run} were sent, as {name} confirmed")
+EXPIRED_ALREADY = Sentence("expired_already", "the offers of the run {run} expired, and count nowhere already")
 OFFERS_CANCEL = Sentence(
     "offers_cancel",
     "Offers that were sent cannot be withdrawn. Ask the mail system to cancel what it has not sent yet.",
@@ -44,21 +43,26 @@ NOTHING_TO_WITHDRAW = Sentence("nothing_to_withdraw", "There is nothing to withd
 MAX_CHARACTERS = 300
 
 
-def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now: datetime) -> Withdrawal:
+def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now: datetime) -> Delivery:
     """Withdraw the offers of a run. Withdrawing them again changes nothing, and finishes what was interrupted.
 
     The offers are renamed first, so that no mail system can take them; then the withdrawal is recorded; then they are
     deleted. Cut off before the record, the run's offers wait under another name and still use up the budget.
     Raises NotFound, SettingsError without a name, WorkspaceError for offers that may have been sent, WorkspaceBusy.
     """
-    withdrawal = Withdrawal(run_id, now, _text(name, "--as"), _text(reason, "--reason") if reason else "")
+    person, why = require_line(name, "--as"), require_line(reason, "--reason") if reason else ""
     with shop.run_lock():
-        earlier, folder = withdrawal_of(shop.store, run_id), shop.folder / "outbox" / run_id
-        if earlier is None:
+        known, folder = delivery_of(shop.store, run_id), shop.folder / "outbox" / run_id
+        if known is not None and known.is_withdrawn:
+            withdrawal = known
+        else:
             _require_offers(shop, run_id)
+            _require_unsettled(known, folder)
             _take_from_outbox(folder, run_id)
+            until = known.reserved_until if known else None
+            withdrawal = Delivery(run_id, DeliveryState.WITHDRAWN, until, changed_at=now, changed_by=person, reason=why)
             with shop.store.begin() as connection:
-                connection.execute(sa.insert(WITHDRAWALS).values(vars(withdrawal)))
+                write_delivery(connection, withdrawal)
                 drop_outbox_files(connection, run_id=run_id, pattern=OFFERS)
                 audit_log.append(
                     shop,
@@ -66,10 +70,10 @@ def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now
                     AuditAction.OFFERS_WITHDRAWN,
                     {"run_id": run_id},
                     at=now,
-                    by=withdrawal.withdrawn_by,
+                    by=person,
                 )
         remove_offers(folder)
-    return earlier or withdrawal
+    return withdrawal
 
 
 def _require_offers(shop: Shop, run_id: str) -> None:
@@ -82,6 +86,15 @@ def _require_offers(shop: Shop, run_id: str) -> None:
         raise NotFound(NO_DECIDING_RUN(run=run_id), where="RUN", todo=SEE_DECISION_LIST)
     if not rows["offers"][0].as_py():
         raise NotFound(RUN_NO_OFFER(run=run_id), where="RUN", todo=NOTHING_TO_WITHDRAW)
+
+
+def _require_unsettled(known: Delivery | None, folder: Path) -> None:
+    """Raise WorkspaceError for offers that somebody confirmed, and for those that expired."""
+    if known is not None and known.state is DeliveryState.EXPIRED:
+        raise WorkspaceError(EXPIRED_ALREADY(run=known.run_id), where=str(folder), todo=NOTHING_TO_WITHDRAW)
+    if known is not None and known.is_certain and not is_sent(folder):
+        what = OFFERS_CONFIRMED_BY(run=known.run_id, name=known.changed_by or SENT)
+        raise WorkspaceError(what, where=str(folder), todo=OFFERS_CANCEL)
 
 
 def _take_from_outbox(folder: Path, run_id: str) -> None:
@@ -100,7 +113,7 @@ def _take_from_outbox(folder: Path, run_id: str) -> None:
     raise WorkspaceError(what, where=str(folder), todo=todo)
 
 
-def _text(text: str, where: str) -> str:
+def require_line(text: str, where: str) -> str:
     """A line that a person wrote. Raises SettingsError for an empty or too long one."""
     line = text.strip()
     if not line or not line.isprintable() or len(line) > MAX_CHARACTERS:

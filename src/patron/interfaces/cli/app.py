@@ -12,7 +12,7 @@ from patron.interfaces.cli.customers import identity_commands, task_commands
 from patron.interfaces.cli.data import data_commands, operate_commands, run_commands, start_commands, webhook_commands
 from patron.interfaces.cli.insight import digest_commands, result_commands
 from patron.interfaces.cli.models import compare_commands, model_commands
-from patron.interfaces.cli.offers import decision_commands, policy_commands
+from patron.interfaces.cli.offers import decision_commands, outbox_commands, policy_commands
 from patron.interfaces.cli.outreach import (
     audience_commands,
     campaign_commands,
@@ -27,7 +27,12 @@ from patron.interfaces.cli.segments import segment_commands
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Start": start_commands.COMMANDS,
     "Data": data_commands.COMMANDS,
-    "Run": (*run_commands.COMMANDS, *decision_commands.COMMANDS, *policy_commands.COMMANDS),
+    "Run": (
+        *run_commands.COMMANDS,
+        *decision_commands.COMMANDS,
+        *outbox_commands.COMMANDS,
+        *policy_commands.COMMANDS,
+    ),
     "Look": (*result_commands.COMMANDS, *task_commands.COMMANDS),
     "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),

@@ -30,7 +30,7 @@ from patron.interfaces.console.offers.policy_page_texts import (
     preview_time,
 )
 from patron.interfaces.console.privacy.privacy_texts import code_options, data_class, erased_place, purpose_name
-from patron.interfaces.i18n.decision_texts import exploration_sentence
+from patron.interfaces.i18n.decision_texts import delivery_sentence, exploration_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
 from patron.interfaces.i18n.refusal_texts import refusal_line, refusal_text, rejection_text, translate
@@ -107,6 +107,7 @@ def environment() -> Environment:
     jinja.globals["alarm_sentence"] = alarm_sentence
     jinja.globals["alarm_help"] = alarm_help
     jinja.globals["training_sentence"] = training_sentence
+    jinja.globals["delivery_sentence"] = delivery_sentence
     jinja.globals["exploration_sentence"] = exploration_sentence
     jinja.globals["driver_sentence"] = driver_sentence
     jinja.globals["measured_sentence"] = measured_sentence

@@ -6,6 +6,7 @@ from patron.answers.offers.decision_ledger import DecisionDetail
 from patron.answers.offers.offer_results import Exploration
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.storage.offers.deliveries import Delivery
 
 UNIT_CENTS = 100
 
@@ -22,6 +23,13 @@ def exploration_sentence(exploration: Exploration, words: Words, formats: Format
     )
 
 
+def delivery_sentence(delivery: Delivery, words: Words, formats: Formats) -> str:
+    """What became of the offers that a run handed over, and what to do next."""
+    code = "delivery." + "_".join(filter(None, (delivery.state, delivery.evidence)))
+    at, until = (formats.time(time) if time else "" for time in (delivery.changed_at, delivery.reserved_until))
+    return words(code, name=delivery.changed_by, at=at, until=until)
+
+
 def decision_sentences(
     decision: DecisionDetail, offer_names: Mapping[str, str], words: Words, formats: Formats
 ) -> Iterator[str]:
@@ -31,9 +39,8 @@ def decision_sentences(
         offer=words.offer(decision.action, offer_names),
         reason=words.code("decision", decision.reason),
     )
-    if decision.withdrawal:
-        by = decision.withdrawal
-        yield words("summary.withdrawn", name=by.withdrawn_by, at=formats.time(by.withdrawn_at))
+    if decision.delivery:
+        yield delivery_sentence(decision.delivery, words, formats)
     if decision.budget_price is None:
         yield words("ledger.older")
     elif decision.budget_price > 0:

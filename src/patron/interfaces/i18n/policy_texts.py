@@ -28,7 +28,7 @@ def policy_sentences(policy: Policy, texts: Words, formats: Formats) -> Iterator
     yield texts("policy.cap", count=policy.caps.offers_per_customer, days=policy.caps.within_days)
     yield _task_sentence(policy.tasks, texts, formats)
     yield texts("policy.unknown_allowed" if policy.consent.unknown == "allow" else "policy.unknown_refused")
-    yield texts("policy.delivered" if policy.channel.is_delivered else "policy.not_delivered")
+    yield texts(f"policy.confirm_{policy.channel.confirm}", days=policy.channel.confirm_within_days)
     if not policy.offers:
         yield texts("policy.no_offers")
     names = {offer.id: offer.name for offer in policy.offers}

@@ -11,11 +11,12 @@ from patron.interfaces.console.models.alarm_texts import alarm_help, alarm_sente
 from patron.interfaces.console.models.fairness_texts import fairness_sentences
 from patron.interfaces.console.models.missing_forecast_texts import missing_sentences
 from patron.interfaces.console.models.training_texts import training_summary
-from patron.interfaces.i18n.decision_texts import exploration_sentence
+from patron.interfaces.i18n.decision_texts import delivery_sentence, exploration_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.data.refunds import LaterRefunds
 from patron.schema.models.questions import CHURN
+from patron.storage.offers.deliveries import Evidence
 
 SAME_SHARE = 0.005
 """Changes smaller than this count as no change."""
@@ -181,9 +182,8 @@ def offer_sentences(overview: Overview, words: Words, formats: Formats) -> Itera
         }
         period = words(f"budget_period.{decided.period}")
         yield words("summary.offers_budget", n=decided.offered_count, period=period, **left, **values)
-    if decided.withdrawal:
-        by = decided.withdrawal.withdrawn_by
-        yield words("summary.withdrawn", name=by, at=formats.time(decided.withdrawal.withdrawn_at))
+    if decided.delivery and decided.delivery.evidence is not Evidence.POLICY:
+        yield delivery_sentence(decided.delivery, words, formats)
     if decided.exploration:
         yield exploration_sentence(decided.exploration, words, formats)
     if "assumed" in decided.effect_sources:

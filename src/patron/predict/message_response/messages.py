@@ -32,8 +32,8 @@ where is_identified and kind in ('message_sent', 'offer') and coalesce(decision_
     and occurred_at >= {{since}} and known_at < {{now}}
 union all
 select customer_id, decision_id, {NOTHING} as campaign_id, action as coupon, channel, action as message_type,
-    seconds_of(exposed_at) as sent, seconds_of(exposed_at) as known, {{validity}} as lasts
-from exposures where is_delivered and exposed_at >= {{since}} and exposed_at < {{now}}"""
+    seconds_of(exposed_at) as sent, seconds_of(coalesce(confirmed_at, exposed_at)) as known, {{validity}} as lasts
+from exposures where is_delivered and exposed_at >= {{since}} and coalesce(confirmed_at, exposed_at) < {{now}}"""
 ANSWERED = f"""
 select customer_id, campaign_id, decision_id, case when kind = 'coupon' then coupon end as coupon,
     case when kind = 'coupon' then 1 else 0 end as is_order, seconds_of(occurred_at) as happened,

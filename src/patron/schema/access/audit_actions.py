@@ -57,6 +57,8 @@ class AuditAction(StrEnum):
     NOTE_DELETED = "note deleted"
     NOTE_WRITTEN = "note written"
     NOTES_REVEALED = "notes revealed"
+    OFFERS_CONFIRMED = "offers confirmed"
+    OFFERS_EXPIRED = "offers expired"
     OFFERS_WITHDRAWN = "offers withdrawn"
     OWNER_ASSIGNED = "owner assigned"
     PASSKEY_ADDED = "passkey added"

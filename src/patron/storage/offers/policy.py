@@ -10,9 +10,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from patron.schema.errors import SettingsError
-from patron.schema.privacy.personal_keys import kind_of_trait, snake_case
 from patron.schema.sentences import Sentence
 from patron.storage.customers.task_policy import TaskPolicy
+from patron.storage.offers.fairness_policy import FairnessPolicy
 from patron.storage.offers.offer_policy import LifecycleStage, Offer
 from patron.storage.outreach.message_policy import CampaignPolicy, MessagePolicy
 from patron.storage.outreach.topic_policy import DEFAULT_TOPICS, Topic, require_topic_names
@@ -28,20 +28,12 @@ CENTS_PER_RUN_NUMBER = Sentence(
 WRITE_AMOUNT = Sentence(
     "write_amount", 'Write amount and period instead, such as amount = 1000.00 and period = "month".'
 )
+IS_DELIVERED_FLAG = Sentence("is_delivered_flag", "channel.is_delivered must be true or false (got {value})")
+WRITE_CONFIRM = Sentence("write_confirm", 'Write confirm = "manual" or confirm = "automatic" instead.')
 CHURN_NUMBER = Sentence("churn_number", "at_risk.churn_probability must be a number from 0 to 1 (got {value})")
-TRAITS_OF_GROUPS = Sentence(
-    "traits_of_groups",
-    "names traits that many customers share; {names} identifies single persons: fix or delete it",
-)
 OFFER_IDS_ONCE = Sentence("offer_ids_once", "each id once, and neither 'none' nor 'any'; fix {names}")
 ONE_ORDINARY = Sentence("one_ordinary", "need is_ordinary of one offer at most; {names} have it")
 CHANNEL_TOPIC = Sentence("channel_topic", "needs [channel] topic to be a section of [topics]: {names} (got {value!r})")
-REFUSE_BELOW_WARN = Sentence(
-    "refuse_below_warn", "needs refuse_{name} to be at most warn_{name}, so that a warning comes first"
-)
-REFUSE_ABOVE_WARN = Sentence(
-    "refuse_above_warn", "needs refuse_{name} to be at least warn_{name}, so that a warning comes first"
-)
 
 LAPSED_ORDER = Sentence("lapsed_order", "needs lapsed_from ({lapsed}) to be at least at_risk_from ({risk})")
 UNLIMITED_TODO = Sentence("unlimited_todo", "Name an amount such as 2000.")
@@ -57,6 +49,7 @@ OFFERS = "offers"
 OLD_CHURN_KEY = "churn_probability"
 OLD_EXPLORATION_KEYS = ("first_days", "offer_share", "later_share")
 OLD_BUDGET_KEY = "cents_per_run"
+OLD_DELIVERED_KEY = "is_delivered"
 
 
 class _Section(BaseModel):
@@ -169,8 +162,10 @@ class Channel(_Section):
 
     name: Literal["file"] = "file"
     """Files in the workspace's outbox folder."""
-    is_delivered: bool = False
-    """Whether a mail system sends the outbox; until then effects are a placebo."""
+    confirm: Literal["manual", "automatic"] = "manual"
+    """How it becomes known that offers were sent: somebody or a receipt says so, or handing them over is enough."""
+    confirm_within_days: int = Field(default=7, ge=1, le=90)
+    """Days after which offers that nobody confirmed expire: their file is taken back, and they count nowhere."""
     topic: str = OFFERS
     """Topic of the outbox, a section of [topics]: who left it is in no file."""
 
@@ -182,53 +177,6 @@ class Measurement(_Section):
     """Days after a decision in which its effect is counted."""
     history_days: int = Field(default=365, ge=1)
     """Decisions older than this are left out when effects are estimated."""
-
-
-class Fairness(_Section):
-    """Traits that must not make a difference, and from when on a difference is reported or stops the offers."""
-
-    sensitive_traits: tuple[str, ...] = ()
-    """Traits that are never features, and by whose groups selections are compared; the most important first."""
-    fewest_customers: int = Field(default=50, ge=20)
-    """Smaller groups are neither compared nor shown."""
-    warn_ratio: float = Field(default=0.8, gt=0, le=1)
-    """Offers: report a group whose share of customers with an offer is this part of the others', or less ..."""
-    refuse_ratio: float = Field(default=0.5, ge=0, le=1)
-    """... and decide no offers from this ratio on."""
-    warn_true_positive_gap: float = Field(default=0.1, gt=0, le=1)
-    """Churn: report a group of whose leaving customers so much more or less are forecast as leaving, 0 to 1 ..."""
-    refuse_true_positive_gap: float = Field(default=0.2, gt=0, le=1)
-    """... and decide no offers from this gap on."""
-    warn_calibration_gap: float = Field(default=0.05, gt=0, le=1)
-    """Churn: report a group whose forecast is so much further above or below the actual than the others', 0 to 1 ..."""
-    refuse_calibration_gap: float = Field(default=0.15, gt=0, le=1)
-    """... and decide no offers from this gap on."""
-    price_from_value: bool = False
-    """Whether the size of a discount may follow from what a customer is worth; else it is one per stage and taste."""
-    mitigation: Literal["none", "group_thresholds"] = "none"
-    """What is done about a gap in the customers forecast as leaving: nothing, or thresholds of each group's own."""
-
-    @field_validator("sensitive_traits")
-    @classmethod
-    def _are_groups(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(snake_case(trait) for trait in traits))
-        wrong = sorted(name for name in names if not name or kind_of_trait(name) in {"identifying", "free_text"})
-        if wrong:
-            raise ValueError(TRAITS_OF_GROUPS(names=", ".join(wrong) or "an empty text"))
-        return names
-
-    @model_validator(mode="after")
-    def _refuses_more_than_it_warns(self) -> Self:
-        pairs = (
-            ("ratio", self.warn_ratio, self.refuse_ratio),
-            ("true_positive_gap", self.refuse_true_positive_gap, self.warn_true_positive_gap),
-            ("calibration_gap", self.refuse_calibration_gap, self.warn_calibration_gap),
-        )
-        for name, larger, smaller in pairs:
-            if larger < smaller:
-                sentence = REFUSE_BELOW_WARN if name == "ratio" else REFUSE_ABOVE_WARN
-                raise ValueError(sentence(name=name))
-        return self
 
 
 class Models(_Section):
@@ -250,7 +198,7 @@ class Policy(_Section):
     channel: Channel = Channel()
     messages: MessagePolicy = MessagePolicy()
     measure: Measurement = Measurement()
-    fairness: Fairness = Fairness()
+    fairness: FairnessPolicy = FairnessPolicy()
     models: Models = Models()
     campaigns: CampaignPolicy = CampaignPolicy()
     tasks: TaskPolicy = TaskPolicy()
@@ -336,7 +284,23 @@ def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]
     content, churn = _translate_churn(content, path)
     content, exploration = _translate_exploration(content)
     content, budget = _translate_cents_per_run(content, path)
-    return content, "; ".join(notice for notice in (churn, exploration, budget) if notice)
+    content, channel = _translate_is_delivered(content, path)
+    return content, "; ".join(notice for notice in (churn, exploration, budget, channel) if notice)
+
+
+def _translate_is_delivered(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
+    """`[channel] is_delivered` said for good whether somebody sends the outbox; today each run is confirmed."""
+    section = content.get("channel")
+    if not isinstance(section, dict) or OLD_DELIVERED_KEY not in section:
+        return content, ""
+    is_delivered, today = section[OLD_DELIVERED_KEY], {k: v for k, v in section.items() if k != OLD_DELIVERED_KEY}
+    if not isinstance(is_delivered, bool):
+        raise SettingsError(IS_DELIVERED_FLAG(value=repr(is_delivered)), where=str(path), todo=WRITE_CONFIRM)
+    old = f"[channel] {OLD_DELIVERED_KEY} = {json.dumps(is_delivered)}"
+    if "confirm" in today:
+        return content | {"channel": today}, f"{old} no longer has any effect"
+    today |= {"confirm": "automatic" if is_delivered else "manual"}
+    return content | {"channel": today}, f'{old} is read as confirm = "{today["confirm"]}"'
 
 
 def _translate_cents_per_run(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:

@@ -1,4 +1,4 @@
-"""Tables of the store for proposed changes of the policy, and for runs whose offers were withdrawn."""
+"""Table of the store for proposed changes of the policy."""
 
 import sqlalchemy as sa
 
@@ -18,12 +18,4 @@ POLICY_PROPOSALS = sa.Table(
     sa.Column("decided_by", sa.Text, nullable=False),
     sa.Column("previous_content", sa.Text, nullable=False, comment="policy.toml before it was approved; empty before"),
     sa.Column("preview", sa.JSON, comment="what the next run would do with it; NULL before it was computed"),
-)
-WITHDRAWALS = sa.Table(
-    "withdrawals",
-    METADATA,
-    sa.Column("run_id", sa.Text, primary_key=True, comment="whose offers were withdrawn before they were sent"),
-    sa.Column("withdrawn_at", UTC_TIME, nullable=False),
-    sa.Column("withdrawn_by", sa.Text, nullable=False, comment="as written"),
-    sa.Column("reason", sa.Text, nullable=False, comment="as written; empty without one"),
 )

@@ -20,6 +20,7 @@ from patron.schema.spelling import both, did_you_mean
 from patron.storage.base_version import require_base
 from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, CAMPAIGN_STEPS, CAMPAIGNS
+from patron.storage.store.declared_store import DeclaredConnection
 from patron.storage.store.statements import lock_table
 from patron.storage.store.store import Store
 
@@ -190,7 +191,7 @@ class VersionedDrafts(Generic[Content]):
         with store.begin() as connection:
             return self.saved(connection, name)
 
-    def all_saved(self, connection: sa.Connection) -> tuple[SavedVersion[Content], ...]:
+    def all_saved(self, connection: sa.Connection | DeclaredConnection) -> tuple[SavedVersion[Content], ...]:
         """The newest version of each, by name."""
         table = CAMPAIGNS.c
         of_kind = sa.select(CAMPAIGNS).where(table.kind == self.kind).order_by(table.name, table.version)
@@ -306,7 +307,7 @@ class VersionedDrafts(Generic[Content]):
         _append(connection, self._saved(connection, row), "saved", by, at, {})
         return self.saved(connection, content.name)
 
-    def _saved(self, connection: sa.Connection, row: Mapping[Any, Any]) -> SavedVersion[Content]:
+    def _saved(self, connection: sa.Connection | DeclaredConnection, row: Mapping[Any, Any]) -> SavedVersion[Content]:
         name, steps = row["name"], _steps(connection, row["name"])
         content = self.parse(json.loads(row["content"]), where=f"{self.kind} {name}")
         return SavedVersion(
@@ -385,7 +386,7 @@ def _append(
     connection.execute(sa.insert(CAMPAIGN_STEPS).values(values))
 
 
-def _steps(connection: sa.Connection, name: str) -> tuple[TakenStep, ...]:
+def _steps(connection: sa.Connection | DeclaredConnection, name: str) -> tuple[TakenStep, ...]:
     chosen = sa.select(CAMPAIGN_STEPS).where(CAMPAIGN_STEPS.c.campaign == name).order_by(CAMPAIGN_STEPS.c.entry)
     return tuple(
         TakenStep(

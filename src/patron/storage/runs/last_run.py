@@ -72,7 +72,7 @@ def _last_run(shop: Shop) -> Snapshot:
             todo=IMPORT_FIRST,
         )
     return CachedSnapshot(
-        snapshot.shop, snapshot.run, pinned=snapshot.pinned, withdrawn=snapshot.withdrawn, past=snapshot.past
+        snapshot.shop, snapshot.run, pinned=snapshot.pinned, deliveries=snapshot.deliveries, past=snapshot.past
     )
 
 

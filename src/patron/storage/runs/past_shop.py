@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from patron.schema.errors import NotFound, ReadOnlyPast, WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.tables import BY_NAME
-from patron.storage.offers.withdrawals import withdrawn_runs
+from patron.storage.offers.deliveries import read_deliveries
 from patron.storage.runs.past_facts import FACTS
 from patron.storage.runs.runs import Run, run_of
 from patron.storage.runs.snapshot import Past, Snapshot
@@ -76,9 +76,9 @@ class PastShop(Shop):
         if last is None or row is None:
             return None
         facts = self._facts(row["table_versions"])
-        withdrawn = withdrawn_runs(self.store, before=self.run.as_of)
+        known = read_deliveries(self.store, before=self.run.as_of)
         past = Past.EXACT if facts else Past.REBUILT
-        return Snapshot(self, run_of(row), pinned={**last.pinned, **facts}, withdrawn=withdrawn, past=past)
+        return Snapshot(self, run_of(row), pinned={**last.pinned, **facts}, deliveries=known, past=past)
 
     def newest_snapshot(self) -> Snapshot:
         """The same: nothing newer is read. Raises NotFound."""

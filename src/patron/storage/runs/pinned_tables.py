@@ -15,7 +15,7 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.sentences import Sentence
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.engine import Parameters, literal, sql_list
+from patron.storage.engine import Parameters, literal
 
 if TYPE_CHECKING:
     from patron.storage.duck_engine import DuckEngine
@@ -169,11 +169,6 @@ def pinned_relation(lake: "Lake", table: Table, versions: Mapping[str, int | Non
 def rows_where(relation: str, condition: str | None) -> str:
     """SQL of the rows of a table that meet a condition; None is all of them."""
     return f"select * from ({relation}) where {condition}" if condition else relation
-
-
-def without_runs(run_ids: Sequence[str], tables: Iterable[str]) -> dict[str, str]:
-    """Conditions that leave the rows of some runs out of tables; none where there is no such run."""
-    return dict.fromkeys(tables, f"run_id not in {sql_list(run_ids)}") if run_ids else {}
 
 
 def pinned_files(lake: "Lake", table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:

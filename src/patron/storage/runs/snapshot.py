@@ -12,9 +12,10 @@ import pyarrow as pa
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import BY_NAME, EVENTS, EXPOSURES
 from patron.storage.engine import Parameters, literal
+from patron.storage.offers.deliveries import NO_DELIVERIES, Deliveries
 from patron.storage.offers.policy import Policy
 from patron.storage.runs.past_facts import facts_before, past_conditions
-from patron.storage.runs.pinned_tables import PinnedTables, select_sql, without_runs
+from patron.storage.runs.pinned_tables import PinnedTables, select_sql
 from patron.storage.runs.runs import Run
 from patron.storage.settings import Settings
 from patron.storage.store.store import Store
@@ -44,8 +45,8 @@ class Snapshot:
     run: Run
     pinned: Mapping[str, int | None]
     """Versions to read, None for a table that had not been written; one that is not named is read at its newest."""
-    withdrawn: tuple[str, ...] = ()
-    """Runs whose decisions were withdrawn: `exposures` is read without theirs."""
+    deliveries: Deliveries = NO_DELIVERIES
+    """What became of the offers of each run: `exposures` is read without those that reached nobody."""
     past: Past = Past.NOT
     """Whether somebody looks back at the run: rows of later runs, and what became known later, are not read."""
 
@@ -72,7 +73,7 @@ class Snapshot:
     @cached_property
     def version(self) -> object:
         """What tells this snapshot from every other one of the shop, for what is kept of it."""
-        return (self.run.run_id, tuple(sorted(self.pinned.items())), self.withdrawn, self.past)
+        return (self.run.run_id, tuple(sorted(self.pinned.items())), self.deliveries, self.past)
 
     def query(self, sql: str, parameters: Parameters | None = None, **tables: pa.Table) -> pa.Table:
         """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
@@ -114,7 +115,7 @@ class Snapshot:
             versions=self.pinned,
             run_id=self.run.run_id,
             conditions=self._conditions,
-            rebuilt=facts,
+            rebuilt={**facts, **self.deliveries.rebuilt},
         )
 
     def with_newest_events(self) -> "Snapshot":
@@ -123,11 +124,11 @@ class Snapshot:
 
     @property
     def _conditions(self) -> Mapping[str, str]:
-        withdrawn = without_runs(self.withdrawn, [EXPOSURES.name])
+        reached = self.deliveries.conditions((EXPOSURES.name,))
         if self.past is Past.NOT:
-            return withdrawn
+            return reached
         past = past_conditions(self.run)
-        return past | {name: f"{condition} and {past[name]}" for name, condition in withdrawn.items()}
+        return past | {name: f"{condition} and {past[name]}" for name, condition in reached.items()}
 
 
 def customer_row(customer_id: str) -> pa.Table:

@@ -20,11 +20,11 @@ from patron.storage.engine import Parameters
 from patron.storage.lake.lake import Lake
 from patron.storage.lake.lake_amendment import Amender
 from patron.storage.models.model_decisions import ModelDecision
+from patron.storage.offers.deliveries import NO_DELIVERIES, Deliveries
 from patron.storage.offers.policy import Policy
-from patron.storage.offers.withdrawals import TABLES_OF_DECISIONS
 from patron.storage.outreach.approved_terms import SegmentTriggerTerms, segment_triggers
 from patron.storage.outreach.sending_hold import current_hold
-from patron.storage.runs.pinned_tables import LAST, PinnedTables, TableCopies, select_sql, with_ctes, without_runs
+from patron.storage.runs.pinned_tables import LAST, PinnedTables, TableCopies, select_sql, with_ctes
 from patron.storage.runs.runs import CompletedRun, Run
 from patron.storage.segments.segment_definitions import SegmentDefinition, definitions
 from patron.storage.settings import Settings
@@ -63,8 +63,8 @@ class WorkspaceParts:
     """The completed run of the latest cutoff before that of the view's run."""
     is_retraining: bool = False
     """Whether somebody wants every model to be trained again."""
-    undelivered: Sequence[str] = ()
-    """Runs whose decisions were withdrawn, or never handed over: no stage sees what they decided."""
+    deliveries: Deliveries = NO_DELIVERIES
+    """What became of the offers of each run."""
     copies: TableCopies | None = None
     """Where a run keeps small tables that its steps read."""
 
@@ -110,6 +110,8 @@ class StageView:
         """The completed run of the latest cutoff before this one's; None where there is none."""
         self.is_retraining = workspace.is_retraining
         """Whether somebody wants every model to be trained again."""
+        self.deliveries = workspace.deliveries
+        """What became of the offers of each run."""
         self.declared_store = DeclaredStore(
             workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
         )
@@ -122,7 +124,8 @@ class StageView:
             versions=versions,
             run_id=self.run.run_id,
             last_versions={name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
-            conditions=without_runs(workspace.undelivered, TABLES_OF_DECISIONS),
+            conditions=workspace.deliveries.conditions(),
+            rebuilt=workspace.deliveries.rebuilt,
             copies=workspace.copies,
         )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}

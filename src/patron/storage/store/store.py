@@ -27,7 +27,7 @@ from patron.storage.customers import customer_tables  # noqa: F401 - their table
 from patron.storage.data import webhook_tables  # noqa: F401 - their tables are the store's
 from patron.storage.insight import cost_tables, digest_tables, question_tables  # noqa: F401 - their tables are the store's
 from patron.storage.models import season_tables  # noqa: F401 - their tables are the store's
-from patron.storage.offers import proposal_tables  # noqa: F401 - their tables are the store's
+from patron.storage.offers import delivery_tables, proposal_tables  # noqa: F401 - their tables are the store's
 from patron.storage.outreach import campaign_tables  # noqa: F401 - their tables are the store's
 from patron.storage.privacy import privacy_tables  # noqa: F401 - their tables are the store's
 from patron.storage.runs import job_tables  # noqa: F401 - their tables are the store's

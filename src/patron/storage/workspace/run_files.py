@@ -17,8 +17,6 @@ from patron.storage.settings import Settings
 from patron.storage.store.store import RUNS, Store
 from patron.storage.workspace.workspace_files import IMAGE_VECTORS_FILE, OFFER_RULES_FILE, PRODUCT_EDGES_FILE
 
-HELD = "is_sending_held"
-"""Key of a run's summary, where it ended while sending was held and so wrote no outbox."""
 FILES = "files"
 """Key of a run's summary."""
 SETTINGS = "settings"
@@ -83,19 +81,17 @@ def outbox_digests(store: Store, run_id: str) -> dict[str, str]:
     return dict((summary or {}).get(FILES, {}).get(OUTBOX, {}))
 
 
-def held_runs(store: Store) -> tuple[str, ...]:
-    """Runs that wrote no outbox, as sending was held."""
+def run_offers(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
+    """Terms of the offers of a completed run, as its policy had them, by id; nothing for another run."""
     with store.begin() as connection:
-        rows = connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary).order_by(RUNS.c.run_id)).all()
-    return tuple(run_id for run_id, summary in rows if summary and summary.get(HELD))
-
-
-def unmark_held_run(connection: sa.Connection, run_id: str) -> None:
-    """Let a run count again that is about to decide anew: it may write its outbox now."""
-    summary = connection.scalar(sa.select(RUNS.c.summary).where(RUNS.c.run_id == run_id))
-    if summary and summary.get(HELD):
-        renewed = {name: value for name, value in summary.items() if name != HELD}
-        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(summary=renewed))
+        summary = connection.scalar(sa.select(RUNS.c.summary).where(RUNS.c.run_id == run_id))
+    by_place: dict[str, dict[str, Any]] = {}
+    for name, value in (summary or {}).get(FILES, {}).get(POLICY, {}).items():
+        section, _, key = name.partition(".")
+        if section == "offers":
+            place, _, term = key.partition(".")
+            by_place.setdefault(place, {})[term] = value
+    return {offer["id"]: offer for offer in by_place.values() if "id" in offer}
 
 
 def record_outbox_file(store: Store, run_id: str, name: str, content: bytes) -> None:

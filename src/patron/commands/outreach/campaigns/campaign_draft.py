@@ -1,7 +1,7 @@
 """What a plan of a campaign follows from: the audience and what is known of it, arms drawn before, budget, evidence."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,12 +25,10 @@ from patron.commands.outreach.campaigns.campaign_policy_terms import (
 )
 from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
 from patron.commands.outreach.campaigns.campaign_steps import require_not_over
-from patron.decide.campaign_offers import with_campaign_offers
 from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
-from patron.decide.candidates import audience_query
+from patron.decide.candidates import audience_rows
 from patron.schema.errors import BadCampaign
 from patron.schema.sentences import Sentence
-from patron.storage.offers.policy import Policy
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.versioned_drafts import SavedVersion
 from patron.storage.runs.last_run import last_run
@@ -80,7 +78,7 @@ class CampaignDraft:
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
         audience = _without_recipients(audience, stored, before)
-        rows = _candidates(shop, snapshot, policy, audience)
+        rows = audience_rows(snapshot, policy, audience, without_campaign=saved.name)
         arms = {customer: one.is_holdout for customer, one in stored.items()}
         is_held_out = draw_holdout(saved.name, campaign.holdout_share, rows["customer_id"].to_pylist(), arms, before)
         budget = period_budget(shop, snapshot, campaign)
@@ -102,16 +100,11 @@ class CampaignDraft:
             message_cents=self.shop.settings.value.message_cents,
             gain_factor=gain_factor,
         )
-        supply = supply_of(self.shop, self.snapshot, self.budget.period, self.campaign.start.date())
+        supply = supply_of(
+            *(self.shop, self.snapshot, self.budget.period), day=self.campaign.start.date(), name=self.saved.name
+        )
         evidence = evidence_of(self.shop, self.snapshot)
         return select_campaign_offers(self.rows, self.is_held_out, policy, evidence, terms, supply)
-
-
-def _candidates(shop: Shop, snapshot: Snapshot, policy: Policy, audience: pa.Table) -> pa.Table:
-    """What is known of everybody, with what runs and campaigns offered them lately."""
-    run, days = snapshot.run, timedelta(days=policy.caps.within_days)
-    rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
-    return with_campaign_offers(shop.store, rows, since=run.as_of - days, until=run.as_of + days)
 
 
 def _without_recipients(

@@ -29,7 +29,7 @@ from patron.commands.outreach.journeys.journey_replay import SimulatedPath, repl
 from patron.commands.outreach.journeys.save_journey import require_known_names
 from patron.commands.outreach.messages.message_costs import expected_message_cents, message_cents
 from patron.decide.campaign_selection import NOTHING, message_alone, selection_of, values_of_offers
-from patron.decide.candidates import audience_query
+from patron.decide.candidates import audience_rows
 from patron.decide.eligibility import may_contact
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -281,8 +281,8 @@ class _People:
 
     def __init__(self, shop: Shop, snapshot: Snapshot, journey: Journey, audience: pa.Table) -> None:
         self._shop, self._journey = shop, journey
-        policy, run = shop.policy, snapshot.run
-        self._rows = snapshot.query(audience_query(run.run_id, run.as_of, policy), audience=audience)
+        policy = shop.policy
+        self._rows = audience_rows(snapshot, policy, audience)
         stored = {one: row.is_holdout for one, row in stored_assignments(shop.store, journey.name).items()}
         names = self._rows["customer_id"].to_pylist()
         self.is_holdout = draw_holdout(journey.name, journey.holdout_share, names, stored, predecessors(snapshot))

@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from patron.engage.message_queue import DueMessage, message_id_of
 from patron.engage.send_eligibility import Allowance
 from patron.schema.outreach.message_states import MessageState
-from patron.storage.engine import timestamp
-from patron.storage.offers.budget_period import budget_period, spent_query
-from patron.storage.offers.withdrawals import undelivered_runs
+from patron.storage.offers.budget_period import budget_period
+from patron.storage.offers.offer_usage import issued_offers, spent_cents
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign, Template
-from patron.storage.outreach.campaign_offers import campaigns_spent_cents, offers_issued
+from patron.storage.outreach.campaign_offers import campaigns_spent_cents
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS
 from patron.storage.outreach.sending_hold import read_hold
 from patron.storage.outreach.versioned_drafts import APPROVED, RUNNING, SavedVersion
@@ -128,16 +127,7 @@ def period_allowance(shop: Shop, at: datetime, left_cents: float) -> Allowance:
     """What is left of a budget, at most what is left of the policy's period, and of the offers' stocks in it."""
     store, policy = shop.store, shop.policy
     period, view = budget_period(at, policy.budget.period, shop.settings.shop.time_zone), shop.newest_snapshot()
-    by_runs = view.query(spent_query(period, without=("", *undelivered_runs(store))))["cents"][0].as_py()
-    of_period = policy.budget.cents - by_runs - campaigns_spent_cents(store, period.since, period.until)
-    issued = offers_issued(store, period.since, period.until)
-    rows = view.query(
-        "select action, count(*) as offer_count from exposures"
-        f" where exposed_at >= {timestamp(period.since)} and exposed_at < {timestamp(period.until)} group by action"
-    )
-    for row in rows.to_pylist():
-        issued[row["action"]] = issued.get(row["action"], 0) + row["offer_count"]
-    stock = {
-        offer.id: float(offer.stock - issued.get(offer.id, 0)) for offer in policy.offers if offer.stock is not None
-    }
+    of_period = policy.budget.cents - spent_cents(view, store, period, with_plans=False)
+    issued = issued_offers(view, store, period, with_plans=False)
+    stock = {offer.id: float(offer.stock - issued[offer.id]) for offer in policy.offers if offer.stock is not None}
     return Allowance(min(left_cents, of_period), stock)

@@ -143,7 +143,6 @@ class MessageChecker:
 
     def _facts(self, pairs: Sequence[tuple[DueMessage, Recipient]], at: datetime) -> dict[str, MessageFacts]:
         mailing = self.mailing
-        policy = self.shop.policy
         people = [person for _, person in pairs]
         contacts = {person.contact for person in people if person.contact}
         ids_of = {person.customer_id: ids_until_now(person) for person in people}
@@ -155,8 +154,7 @@ class MessageChecker:
             written_to = customers_with_message(connection, mailing.name, all_ids)
         # why: who was held out under any of the ids that became one stays without a message
         held_out = {one for (_, one), is_holdout in assigned.items() if is_holdout}
-        days = max((cap.within_days for cap in policy.messages.caps), default=0)
-        times = self._sent_times(all_ids, at, days) if days else {}
+        times = times_written_to(self.shop, all_ids, at)
         facts = customer_facts(self.shop, people, mailing.channel, mailing.topic, times)
         return {
             person.customer_id: MessageFacts(
@@ -171,20 +169,6 @@ class MessageChecker:
             )
             for due, person in pairs
         }
-
-    def _sent_times(self, customer_ids: Sequence[str], at: datetime, days: int) -> dict[str, list[datetime]]:
-        """When campaigns, and runs whose outbox a mail system sends, wrote to customers."""
-        since = at - timedelta(days=days)
-        with self.shop.store.begin() as connection:
-            times = sent_times(connection, customer_ids, since)
-        rows = self.shop.newest_snapshot().query(
-            "select e.customer_id, e.exposed_at from exposures e join wanted w on w.customer_id = e.customer_id"
-            f" where e.is_delivered and e.exposed_at > {timestamp(since)}",
-            wanted=pa.table({"customer_id": pa.array(customer_ids, TEXT)}),
-        )
-        for row in rows.to_pylist():
-            times.setdefault(row["customer_id"], []).append(row["exposed_at"].astimezone(UTC))
-        return times
 
     def _checked(
         self, due: DueMessage, person: Recipient, facts: MessageFacts, rules: SendRules, at: datetime
@@ -236,6 +220,24 @@ class MessageChecker:
         basis = unknown if consent.is_granted is None else consent.basis if consent.is_granted else WITHDRAWN_BASIS
         known = {"token": person.token or None, "contact": facts.contact}
         return self.mailing.unchecked_row(due) | known | {"consent_basis": basis, "consent_event": consent.event}
+
+
+def times_written_to(shop: Shop, customer_ids: Sequence[str], at: datetime) -> dict[str, list[datetime]]:
+    """When campaigns, journeys and runs whose offers were sent wrote to customers, as far back as limits look."""
+    days = max((cap.within_days for cap in shop.policy.messages.caps), default=0)
+    if not days:
+        return {}
+    since = at - timedelta(days=days)
+    with shop.store.begin() as connection:
+        times = sent_times(connection, customer_ids, since)
+    rows = shop.newest_snapshot().query(
+        "select e.customer_id, e.exposed_at from exposures e join wanted w on w.customer_id = e.customer_id"
+        f" where e.is_delivered and e.exposed_at > {timestamp(since)}",
+        wanted=pa.table({"customer_id": pa.array(customer_ids, TEXT)}),
+    )
+    for row in rows.to_pylist():
+        times.setdefault(row["customer_id"], []).append(row["exposed_at"].astimezone(UTC))
+    return times
 
 
 def ids_until_now(person: Recipient) -> set[str]:

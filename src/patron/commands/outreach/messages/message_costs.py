@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from patron.decide.candidates import audience_query
+from patron.decide.candidates import audience_rows
 from patron.decide.expected_value import PRIOR_ORDERS, forecast_orders
 from patron.decide.offer_costs import offer_costs
 from patron.schema.numbers import Numbers, float_column
@@ -34,7 +34,7 @@ def expected_message_cents(shop: Shop, offer_id: str, customer_ids: Sequence[str
         return np.full(len(customer_ids), costs.contact + float(costs.per_order[0]))
     ids, place = np.unique(np.array(customer_ids, dtype=np.str_), return_inverse=True)
     audience = pa.table({"customer_id": pa.array(ids.tolist(), TEXT)})
-    rows = snapshot.query(audience_query(snapshot.run.run_id, snapshot.run.as_of, shop.policy), audience=audience)
+    rows = audience_rows(snapshot, shop.policy, audience)
     paid, count = float_column(rows, "paid_cents"), float_column(rows, "order_count")
     # why of the shop: what a message costs must not depend on which others are sent with it
     size = (paid + PRIOR_ORDERS * average) / (count + PRIOR_ORDERS)

@@ -144,10 +144,11 @@ def _next(shop: "Shop", finished: "FinishedRun", workspace: Path) -> Iterator[st
     newest = last_run(shop).run
     if newest.as_of > finished.as_of:
         yield f"Console and report show run {newest.run_id}, which has a later cutoff."
-    if finished.outbox.offer_count and not shop.policy.channel.is_delivered:
+    if finished.outbox.offer_count and shop.policy.channel.confirm == "manual":
+        days = shop.policy.channel.confirm_within_days
         yield (
-            "Next: send the offers with your mail system, and set [channel] is_delivered = true in policy.toml, so that"
-            " their effect is measured."
+            f"Next: send the offers with your mail system, and say so within {days} days, so that they count and their"
+            f" effect is measured: patron outbox confirm {finished.run_id} --workspace {shlex.quote(str(workspace))}"
         )
     elif not shop.policy.offers:
         yield "Next: add an [[offers]] entry to policy.toml, so that offers can be made."

@@ -40,7 +40,7 @@ def list_(
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_decisions(decisions_of(shop, run_id=run, reason=reason, page=page), shop.settings.shop.currency, json=json)
+    show_decisions(decisions_of(shop, run_id=run, reason=reason, page=page), shop.settings.shop, json=json)
 
 
 @decisions.command()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from patron.interfaces.cli import output
-from patron.interfaces.i18n.decision_texts import decision_sentences
+from patron.interfaces.i18n.decision_texts import decision_sentences, delivery_sentence
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 
@@ -16,15 +16,18 @@ LIST = ("decision", "customer", "action", "reason", "net value", "effect", "cost
 ALTERNATIVES = ("offer", "net value", "effect", "cost", "probability", "forbidden by")
 
 
-def show_decisions(page: "DecisionPage", currency: str, *, json: bool) -> None:
+def show_decisions(page: "DecisionPage", shop: "ShopSettings", *, json: bool) -> None:
     """Counts by reason, then one page of decisions."""
     if json:
         output.as_json(page)
         return
-    if page.withdrawal:
-        output.say(f"The offers of this run were withdrawn by {page.withdrawal.withdrawn_by}.", style="yellow")
+    if page.delivery:
+        texts = words("en")
+        output.say(
+            delivery_sentence(page.delivery, texts, Formats("en", shop.currency, shop.time_zone)), style="yellow"
+        )
     show_reasons(page)
-    show_rows(f"Page {page.page} of {page.page_count}", page.rows, currency)
+    show_rows(f"Page {page.page} of {page.page_count}", page.rows, shop.currency)
 
 
 def show_reasons(page: "DecisionPage") -> None:

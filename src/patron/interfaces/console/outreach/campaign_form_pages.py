@@ -80,12 +80,15 @@ Fields = dict[str, Any]
 def new_campaign(request: Request) -> Response:
     """The form of a new campaign, or of a copy of one."""
     parameters = request.query_params
-    require_known(parameters, ("segment", "channel", "topic", "exclude", "from", *FRAME_PARAMETERS))
+    require_known(
+        parameters, ("segment", "channel", "topic", "exclude", "offers", "campaign", "from", *FRAME_PARAMETERS)
+    )
     if original := parameters.get("from", ""):
         fields = fields_of(version_contents(shop_of(request), CAMPAIGN, original)[0].content)
         return _form(request, fields | {"name": ""})
-    chosen = {name: parameters[name] for name in ("segment", "channel", "topic") if name in parameters}
-    return _form(request, _fresh(request) | chosen | {"exclude": parameters.getlist("exclude")})
+    chosen = {name: parameters[name] for name in ("segment", "channel", "topic", "campaign") if name in parameters}
+    several = {name: parameters.getlist(name) for name in ("exclude", "offers")}
+    return _form(request, _fresh(request) | chosen | several)
 
 
 @router.get("/campaigns/{name}/edit")
@@ -288,6 +291,7 @@ def reach_of_form(shop: Shop, fields: Mapping[str, Any], texts: Words) -> tuple[
     if not fields["segment"] or not fields["channel"]:
         return None, ""
     about = {name: fields[name] for name in ("channel", "topic", "exclude")}
+    about |= {"offers": fields.get("offers", ()), "campaign": fields.get("of") or fields.get("campaign", "")}
     try:
         return message_reach(shop, fields["segment"], **about, now=datetime.now(UTC)), ""
     except NoRunYet:

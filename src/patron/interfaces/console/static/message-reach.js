@@ -1,7 +1,8 @@
-// Counts anew whom a message may go to when segment, channel or topic of the form change.
+// Counts anew whom a message may go to when segment, channel, topic or offers of the form change.
 "use strict";
 
-const NAMES = { trigger_enters: "segment", trigger_segment: "segment", segment: "segment", channel: "channel", topic: "topic", exclude: "exclude" };
+const NAMES = { trigger_enters: "segment", trigger_segment: "segment", segment: "segment", channel: "channel", topic: "topic", exclude: "exclude", offers: "offers", of: "campaign" };
+const SEVERAL = ["exclude", "offers"];
 let overtaken = new AbortController();
 
 document.addEventListener("change", async (event) => {
@@ -10,7 +11,7 @@ document.addEventListener("change", async (event) => {
   const chosen = new URLSearchParams();
   for (const [field, name] of Object.entries(NAMES))
     for (const value of new FormData(form).getAll(field))
-      if (value && (name === "exclude" || !chosen.has(name))) chosen.append(name, value);
+      if (value && (SEVERAL.includes(name) || !chosen.has(name))) chosen.append(name, value);
   overtaken.abort();
   overtaken = new AbortController();
   try {

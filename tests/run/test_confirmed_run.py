@@ -1,0 +1,201 @@
+"""A run whose offers somebody confirms, or nobody: from the file to what counts, and what is refused."""
+
+import json
+import os
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from workspace_copies import copy_workspace
+
+from patron import decide, measure
+from patron.answers.customers.customer_profile import customer_card
+from patron.answers.offers.offer_results import decision_summary
+from patron.commands.offers.confirm_offers import confirm_offers
+from patron.commands.offers.withdraw_offers import withdraw_offers
+from patron.decide.budget_period import remaining
+from patron.engage.outbox_offers import SENT
+from patron.govern.access import audit_log
+from patron.govern.access.request_context import RequestContext
+from patron.measure.decision_outcomes import offering_runs_query
+from patron.run import run_loop, stage_view
+from patron.schema.errors import NotFound, SettingsError, WorkspaceError
+from patron.storage.offers.deliveries import DeliveryState, Evidence, delivery_of
+from patron.storage.offers.policy import Policy
+from patron.storage.runs.last_run import last_run
+from patron.storage.runs.runs import Run
+from patron.storage.shop import Shop
+from patron_command import run_patron
+
+pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def handed_over(shop_after_one_run, tmp_path_factory):
+    """A workspace whose second run handed over offers that nobody has confirmed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_MASTER_KEY", shop_after_one_run.key)
+        folder = copy_workspace(shop_after_one_run.folder, tmp_path_factory.mktemp("handed_over") / "w")
+        policy = folder / "policy.toml"
+        text = policy.read_text(encoding="utf-8").replace('confirm = "automatic"', 'confirm = "manual"')
+        policy.write_text(text, encoding="utf-8")
+        with closing(Shop.open(folder)) as shop:
+            run_loop(shop, last_run(shop).run.as_of + 40 * DAY)
+    return folder
+
+
+@pytest.fixture
+def opened(handed_over, shop_after_one_run, tmp_path, monkeypatch):
+    """A copy of it, and the run."""
+    monkeypatch.setenv("PATRON_MASTER_KEY", shop_after_one_run.key)
+    with closing(Shop.open(copy_workspace(handed_over, tmp_path / "w"))) as shop:
+        yield shop, last_run(shop).run
+
+
+def context(shop, at, by="Ann"):
+    return RequestContext.from_name(shop, by, now=at)
+
+
+def told(shop, run):
+    rows = shop.newest_snapshot().query("select decision_id, occurred_at from events where name = 'Offer Assigned'")
+    decided = set(
+        shop.newest_snapshot().query(f"select decision_id from decisions where run_id = '{run.run_id}'")[0].to_pylist()
+    )
+    return [row for row in rows.to_pylist() if row["decision_id"] in decided]
+
+
+def measured(shop, run):
+    view = stage_view(shop, measure, run=Run.at(run.as_of + DAY))
+    return {row["run_id"] for row in view.query(offering_runs_query(view.run.as_of)).to_pylist() if row["is_delivered"]}
+
+
+def left_cents(shop, run):
+    return remaining(stage_view(shop, decide, run=Run.at(run.as_of + timedelta(hours=1)))).budget_cents
+
+
+def test_offers_hold_the_budget_until_they_are_confirmed_and_count_from_when_they_were_sent(opened):
+    shop, run = opened
+    offered = decision_summary(last_run(shop)).offered_count
+    left = left_cents(shop, run)
+    assert left < shop.policy.budget.cents
+    someone = (
+        shop.newest_snapshot()
+        .query(f"select customer_id from exposures where run_id = '{run.run_id}' limit 1")[0][0]
+        .as_py()
+    )
+    assert run.run_id not in measured(shop, run)
+    assert told(shop, run) == []
+    assert run.as_of not in [one.occurred_at for one in customer_card(shop, someone).timeline if one.kind == "offer"]
+    sent_at, now = run.as_of + timedelta(hours=8), run.as_of + 2 * DAY
+    confirmed = confirm_offers(context(shop, now), run.run_id, sent_at)
+    assert (confirmed.state, confirmed.evidence, confirmed.changed_by) == (DeliveryState.CONFIRMED, "person", "Ann")
+    assert left_cents(shop, run) == left
+    assert run.run_id in measured(shop, run)
+    assert sent_at in [one.occurred_at for one in customer_card(shop, someone).timeline if one.kind == "offer"]
+    events = told(shop, run)
+    assert len(events) == last_run(shop).query(f"select 1 from exposures where run_id = '{run.run_id}'").num_rows
+    assert 0 < len(events) <= offered
+    assert {row["occurred_at"] for row in events} == {sent_at}
+    assert audit_log.entries(shop.store)[-1].action == "offers confirmed"
+    exposed = shop.newest_snapshot().query(
+        f"select distinct exposed_at, confirmed_at from exposures where run_id = '{run.run_id}'"
+    )
+    assert exposed.to_pylist() == [{"exposed_at": sent_at, "confirmed_at": now}]
+
+
+def test_a_receipt_and_a_file_that_is_gone_confirm_at_the_next_look(opened):
+    shop, run = opened
+    folder = shop.folder / "outbox" / run.run_id
+    (folder / SENT).touch()
+    at = run.as_of + timedelta(hours=3)
+    os.utime(folder / SENT, (at.timestamp(), at.timestamp()))
+    with pytest.raises(WorkspaceError, match="the mail system left a file named sent"):
+        confirm_offers(context(shop, run.as_of + DAY), run.run_id)
+    delivery = delivery_of(shop.store, run.run_id)
+    assert (delivery.evidence, delivery.sent_at) == (Evidence.RECEIPT, at)
+
+
+def test_whoever_took_the_file_sent_it_until_somebody_knows_when(opened):
+    shop, run = opened
+    next((shop.folder / "outbox" / run.run_id).glob("offers_*.csv")).unlink()
+    later = run.as_of + 20 * DAY
+    run_loop(shop, later)
+    delivery = delivery_of(shop.store, run.run_id)
+    assert (delivery.evidence, delivery.sent_at) == (Evidence.TAKEN, later)
+    assert run.run_id in measured(shop, run)
+    confirm_offers(context(shop, later), run.run_id, run.as_of + DAY)
+    assert delivery_of(shop.store, run.run_id).sent_at == run.as_of + DAY
+
+
+def test_offers_that_nobody_confirmed_expire_and_cannot_be_sent(opened):
+    shop, run = opened
+    folder = shop.folder / "outbox" / run.run_id
+    assert left_cents(shop, run) < shop.policy.budget.cents
+    run_loop(shop, run.as_of + 6 * DAY)
+    assert any(folder.glob("offers_*.csv"))
+    run_loop(shop, run.as_of + 7 * DAY)
+    assert [path.name for path in folder.iterdir()] == ["recommendations_file.csv"]
+    assert delivery_of(shop.store, run.run_id).state is DeliveryState.EXPIRED
+    assert left_cents(shop, run) == shop.policy.budget.cents
+    rows = shop.newest_snapshot().query(f"select count(*) as n from exposures where run_id = '{run.run_id}'")
+    assert rows["n"][0].as_py() == 0
+    assert "offers expired" in [entry.action for entry in audit_log.entries(shop.store)]
+    now = run.as_of + 8 * DAY
+    with pytest.raises(WorkspaceError, match=r"expired on .*: nobody had confirmed them"):
+        confirm_offers(context(shop, now), run.run_id)
+    with pytest.raises(WorkspaceError, match="expired, and count nowhere already"):
+        withdraw_offers(shop, run.run_id, name="Ann", now=now)
+    with pytest.raises(WorkspaceError, match="cannot have been sent at"):
+        confirm_offers(context(shop, now), run.run_id, now - timedelta(hours=1))
+    assert confirm_offers(context(shop, now), run.run_id, run.as_of + DAY).state is DeliveryState.CONFIRMED
+    assert run.run_id in measured(shop, run)
+
+
+def test_what_cannot_be_confirmed_is_refused_with_why(opened):
+    shop, run = opened
+    now = run.as_of + DAY
+    with pytest.raises(NotFound, match="no run '2011-01-01' has handed over offers"):
+        confirm_offers(context(shop, now), "2011-01-01")
+    with pytest.raises(SettingsError, match="printable characters"):
+        confirm_offers(context(shop, now, by=""), run.run_id)
+    for at in (run.as_of - DAY, now + DAY):
+        with pytest.raises(WorkspaceError, match="cannot have been sent at"):
+            confirm_offers(context(shop, now), run.run_id, at)
+    confirm_offers(context(shop, now), run.run_id)
+    with pytest.raises(WorkspaceError, match=r"Ann confirmed on .* that the offers of the run"):
+        confirm_offers(context(shop, now, by="Bea"), run.run_id)
+    with pytest.raises(WorkspaceError, match="were sent, as Ann confirmed"):
+        withdraw_offers(shop, run.run_id, name="Bea", now=now)
+    with pytest.raises(WorkspaceError, match="were sent, so that it cannot decide again"):
+        run_loop(shop, run.as_of)
+    first = shop.newest_snapshot().query("select min(run_id) as run_id from decisions")["run_id"][0].as_py()
+    with pytest.raises(WorkspaceError, match=r"as policy\.toml says"):
+        confirm_offers(context(shop, now), first)
+
+
+def test_withdrawn_offers_cannot_be_confirmed(opened):
+    shop, run = opened
+    withdraw_offers(shop, run.run_id, name="Bea", now=run.as_of + DAY)
+    with pytest.raises(WorkspaceError, match="Bea withdrew the offers of the run"):
+        confirm_offers(context(shop, run.as_of + DAY), run.run_id)
+
+
+def test_the_command_line_lists_and_confirms(opened):
+    shop, run = opened
+    listed = json.loads(run_patron("outbox", "list", "--json", "-w", shop.folder).out)["deliveries"]
+    assert (listed[0]["run_id"], listed[0]["state"]) == (run.run_id, "reserved")
+    assert "Once they are, confirm it" in " ".join(run_patron("outbox", "list", "-w", shop.folder).out.split())
+    told_when = ("--sent-at", f"{run.as_of + DAY:%Y-%m-%dT%H:%M}")
+    done = run_patron("outbox", "confirm", run.run_id, *told_when, "--as", "Ann", "-w", shop.folder)
+    assert "count as sent" in done.out + done.err
+    again = run_patron("outbox", "confirm", run.run_id, "--as", "Ann", "-w", shop.folder)
+    assert (again.code, "There is nothing to confirm." in again.err) == (1, True)
+
+
+def test_a_policy_of_before_is_read_with_a_notice():
+    policy = Policy.parse("[channel]\nis_delivered = true\n")
+    assert policy.channel.confirm == "automatic"
+    assert Policy.parse("[channel]\nis_delivered = false\n").channel.confirm == "manual"
+    with pytest.raises(SettingsError, match="must be true or false"):
+        Policy.parse("[channel]\nis_delivered = 1\n")

@@ -26,7 +26,7 @@ from patron.commands.data.init_workspace import create
 from patron.commands.outreach.campaigns.campaign_forecast import Assumptions
 from patron.commands.outreach.campaigns.campaign_policy_terms import evidence_of, message_alone
 from patron.decide.campaign_selection import CampaignTerms, select_campaign_offers
-from patron.decide.candidates import audience_query
+from patron.decide.candidates import audience_rows
 from patron.decide.eligibility import Supply
 from patron.measure.campaign_outcomes import campaign_outcomes_query
 from patron.run import run_loop
@@ -125,7 +125,7 @@ def assumptions(shop: Shop, then: Snapshot, one: Window) -> Assumptions:
     policy: Policy = shop.policy.model_copy(
         update={"offers": (message_alone(shop.policy, (one.end - one.start).days),)}
     )
-    rows = then.query(audience_query(then.run.run_id, one.start, policy), audience=one.households)
+    rows = audience_rows(then, policy, one.households)
     terms = CampaignTerms("orders", 1e12, message_cents=0.0, gain_factor=1.0)
     is_held_out = np.zeros(rows.num_rows, dtype=np.bool_)
     supply = Supply(one.start.date())

@@ -35,6 +35,8 @@ unknown = "allow"
 [at_risk]
 lifecycle_stages = ["new", "active", "at_risk", "lapsed"]
 active_within_days = 400
+[channel]
+confirm = "automatic"
 [fairness]
 sensitive_traits = ["country", "gender"]
 [[offers]]

@@ -99,9 +99,10 @@ def test_the_threshold_of_a_group_changes_who_is_considered_for_an_offer(finishe
     assert {row["lifecycle_stage"] for row in moved} == {"at_risk"}
     assert {groups["gender"][row["customer_id"]] for row in moved} == {"b"}
     ids = {row["customer_id"] for row in moved}
+    nobody = pa.table({"customer_id": pa.array([], pa.string()), "offer_count": pa.array([], pa.int64())})
     query = candidates_query(view.run.run_id, view.run.as_of, finished.policy)
     before, after = (
-        set(view.query(query, moved_stages=rows)["customer_id"].to_pylist())
+        set(view.query(query, moved_stages=rows, offered=nobody)["customer_id"].to_pylist())
         for rows in (moved_stages(view, ChurnFairness()), moved_stages(view, churn))
     )
     assert before < after

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from patron.answers.offers.offer_results import assignment_alarms, decision_summary, effects
+from patron.storage.offers.deliveries import Deliveries
 from patron.storage.runs.runs import Run
 
 
@@ -103,7 +104,7 @@ def test_what_is_left_of_the_period_counts_every_run_of_it_and_no_withdrawn_offe
     summary = decision_summary(view)
     assert (summary.budget_cents, summary.left_cents, summary.amount_cents) == (98_000, 97_500, 100_000)
     assert (summary.period, summary.delivery) == ("month", None)
-    other = decision_summary(replace(view, withdrawn=(earlier.run_id,)))
+    other = decision_summary(replace(view, deliveries=Deliveries(withdrawn=(earlier.run_id,))))
     assert (other.budget_cents, other.left_cents) == (100_000, 99_500)
 
 

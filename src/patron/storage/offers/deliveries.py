@@ -90,7 +90,8 @@ class Delivery:
 
     def before(self, at: datetime) -> "Delivery":
         """The delivery as it was known before a time."""
-        if self.changed_at is None or self.changed_at < at:
+        is_of_run = self.state is DeliveryState.HELD or self.evidence is Evidence.POLICY
+        if self.changed_at is None or self.changed_at < at or is_of_run:
             return self
         return Delivery(self.run_id, DeliveryState.RESERVED, self.reserved_until)
 

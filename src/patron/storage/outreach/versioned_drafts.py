@@ -46,7 +46,6 @@ LOOK_THEN_REPEAT = Sentence("look_then_repeat", "Look at the newest with `patron
 WRONG_STATE = Sentence("wrong_state", "{name!r} is {state} and cannot be {step}")
 NAME_PERSON = Sentence("name_person", 'Name a person, such as --as "A. Lee".')
 SEE_SHOW = Sentence("see_show", "See `patron {kind} show`.")
-
 DRAFT = "draft"
 PLANNED = "planned"
 APPROVED = "approved"

@@ -21,20 +21,20 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
     Example: patron outbox list --workspace shop
     """
+    from patron.answers.offers.offer_deliveries import offer_deliveries
     from patron.interfaces.i18n.decision_texts import delivery_sentence
     from patron.interfaces.i18n.formats import Formats
     from patron.interfaces.i18n.translations import words
-    from patron.storage.offers.deliveries import deliveries
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    known = deliveries(shop.store)[::-1]
+    known = offer_deliveries(shop)
     if json:
-        output.as_json({"deliveries": known})
+        output.as_json(known)
         return
     texts, settings = words("en"), shop.settings.shop
     formats = Formats("en", settings.currency, settings.time_zone)
-    rows = [(one.run_id, one.state.value, delivery_sentence(one, texts, formats)) for one in known]
+    rows = [(one.run_id, one.state.value, delivery_sentence(one, texts, formats)) for one in known.deliveries]
     output.grid("Offers handed over", ("run", "state", "what it means"), rows)
 
 

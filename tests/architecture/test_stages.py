@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from tests.support.shops.campaign_shop import approve
 
 import patron.run
 from patron.commands.data.import_files import import_files
@@ -118,6 +119,7 @@ def used(tmp_path_factory):
         with shop.store.begin() as connection:
             suppress(connection, "somebody", "email", ALL_TOPICS, COMPLAINT, datetime.now(UTC))
             save_definition(connection, "VIPs", TagRule(("VIP",)), saved_by="t", at=datetime.now(UTC))
+        approve(shop, [])
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
         patch.setattr(patron.run, "_write_run_row", lambda *_: None)
@@ -177,7 +179,10 @@ class NotingStore:
             yield connection
 
 
-WRITTEN_BY_COMMANDS = {"assignments", "customer_tags", "customer_tasks", "messages", "season_calendars", "suppressions"}
+WRITTEN_BY_COMMANDS = {
+    *("assignments", "campaigns", "campaign_steps", "messages"),
+    *("customer_tags", "customer_tasks", "season_calendars", "suppressions"),
+}
 """Tables of the store that no stage writes: what people plan, refuse and expect."""
 
 

@@ -1,6 +1,7 @@
 """What becomes of the offers that a run handed over: confirmed as sent, or expired; who calls keeps runs away."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
@@ -22,6 +23,7 @@ from patron.engage.run_delivery import OutboxSummary, event_rows, exposed_offers
 from patron.govern.access import audit_log
 from patron.govern.vault import Vault
 from patron.schema.access.audit_actions import AuditAction
+from patron.schema.errors import WorkspaceBusy
 from patron.storage.offers.deliveries import (
     Delivery,
     DeliveryState,
@@ -64,6 +66,13 @@ def settle_deliveries(shop: Shop, *, now: datetime) -> None:
             _settle(shop, delivery, now)
         elif not delivery.holds:
             remove_offers(_folder(shop, delivery.run_id))
+
+
+def settle_when_free(shop: Shop, *, now: datetime) -> None:
+    """The same by the clock of a server: nothing while another process is at work, or while nothing is reserved."""
+    if any(one.state is DeliveryState.RESERVED for one in deliveries(shop.store)):
+        with suppress(WorkspaceBusy), shop.run_lock(timeout_seconds=0):
+            settle_deliveries(shop, now=now)
 
 
 def _settle(shop: Shop, delivery: Delivery, now: datetime) -> None:

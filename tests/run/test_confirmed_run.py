@@ -18,6 +18,7 @@ from patron.engage.outbox_offers import SENT
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
 from patron.measure.decision_outcomes import offering_runs_query
+from patron.offer_delivery import settle_when_free
 from patron.run import run_loop, stage_view
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
 from patron.storage.offers.deliveries import DeliveryState, Evidence, delivery_of
@@ -172,6 +173,16 @@ def test_what_cannot_be_confirmed_is_refused_with_why(opened):
     first = shop.newest_snapshot().query("select min(run_id) as run_id from decisions")["run_id"][0].as_py()
     with pytest.raises(WorkspaceError, match=r"as policy\.toml says"):
         confirm_offers(context(shop, now), first)
+
+
+def test_a_server_finds_a_receipt_by_itself_but_never_next_to_a_run(opened):
+    shop, run = opened
+    (shop.folder / "outbox" / run.run_id / SENT).touch()
+    with closing(Shop.open(shop.folder)) as other, other.run_lock():
+        settle_when_free(shop, now=run.as_of + DAY)
+        assert delivery_of(shop.store, run.run_id).state is DeliveryState.RESERVED
+    settle_when_free(shop, now=run.as_of + DAY)
+    assert delivery_of(shop.store, run.run_id).evidence is Evidence.RECEIPT
 
 
 def test_withdrawn_offers_cannot_be_confirmed(opened):

@@ -1,4 +1,4 @@
-"""What `patron serve` does by the clock: runs, once a day at the time that people chose, and old uploads deleted."""
+"""What `patron serve` does by the clock: daily runs, old uploads deleted, offers confirmed by receipts or expired."""
 
 import logging
 import threading
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from patron.govern.access.request_context import RequestContext
+from patron.offer_delivery import settle_when_free
 from patron.service.jobs import start_job
 from patron.storage.data.sealed_uploads import delete_old_uploads
 from patron.storage.runs.jobs import RUN, SCHEDULE, last_time, newest_jobs, run_schedule
@@ -68,6 +69,7 @@ class RunTimer:
             pause = self.check_seconds
             now = self.clock()
             self._attempt("old uploads cannot be deleted", partial(delete_old_uploads, self.shop, now=now))
+            self._attempt("offers cannot be confirmed or expire", partial(settle_when_free, self.shop, now=now))
             self._attempt("a run that is due cannot start", partial(self._settle_and_start, now))
 
     def _settle_and_start(self, now: datetime) -> None:

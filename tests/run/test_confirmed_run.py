@@ -3,8 +3,9 @@
 import json
 import os
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from workspace_copies import copy_workspace
 
@@ -17,11 +18,13 @@ from patron.decide.budget_period import remaining
 from patron.engage.outbox_offers import SENT
 from patron.govern.access import audit_log
 from patron.govern.access.request_context import RequestContext
+from patron.interfaces.console.screenshots import served
 from patron.measure.decision_outcomes import offering_runs_query
 from patron.offer_delivery import settle_when_free
 from patron.run import run_loop, stage_view
+from patron.schema.access.access_rights import VISITOR, Actor, Role, rights_of_user
 from patron.schema.errors import NotFound, SettingsError, WorkspaceError
-from patron.storage.offers.deliveries import DeliveryState, Evidence, delivery_of
+from patron.storage.offers.deliveries import Delivery, DeliveryState, Evidence, delivery_of, write_delivery
 from patron.storage.offers.policy import Policy
 from patron.storage.runs.last_run import last_run
 from patron.storage.runs.runs import Run
@@ -202,6 +205,29 @@ def test_the_command_line_lists_and_confirms(opened):
     assert "count as sent" in done.out + done.err
     again = run_patron("outbox", "confirm", run.run_id, "--as", "Ann", "-w", shop.folder)
     assert (again.code, "There is nothing to confirm." in again.err) == (1, True)
+
+
+def test_whoever_may_act_on_offers_confirms_them_on_the_page_of_decisions(opened):
+    shop, run = opened
+    with shop.store.begin() as connection:  # the run lives in a time of its own, the page in ours
+        write_delivery(connection, Delivery(run.run_id, DeliveryState.RESERVED, datetime(2100, 1, 1, tzinfo=UTC)))
+    address = f"/decisions/runs/{run.run_id}/confirmation"
+    with served(shop, VISITOR) as at, httpx.Client(base_url=at) as client:
+        assert (address in client.get("/decisions").text, client.post(address).status_code) == (False, 401)
+    ada = Actor("Ada (user a1)", rights_of_user([Role.MARKETER]), user_id="a1")
+    with served(shop, ada) as at, httpx.Client(base_url=at, timeout=60) as client:
+        assert address in client.get("/decisions").text
+        chinese = client.get("/decisions", headers={"Accept-Language": "zh-CN"}).text
+        assert ("优惠等待发送" in chinese, "确认已发送" in chinese) == (True, True)
+        taken = client.post(address)
+        assert (taken.status_code, taken.headers["location"]) == (303, f"/decisions?run={run.run_id}&notice=confirmed")
+        page = client.get(taken.headers["location"]).text
+        assert ("The offers count as sent." in page, "Ada" in page, address in page) == (True, True, False)
+        again = client.post(address)
+        assert "There is nothing to confirm." in again.text
+        assert again.status_code >= 400
+        assert client.get("/api/decisions/runs").json()["deliveries"][0]["state"] == "confirmed"
+    assert delivery_of(shop.store, run.run_id).evidence is Evidence.PERSON
 
 
 def test_a_policy_of_before_is_read_with_a_notice():

@@ -106,7 +106,7 @@ def demo(folder: Path, *, now: datetime, progress: Progress) -> Demo:
     write_durably(policy, (promised if OFFERS in promised else promised + OFFERS).encode())
     shop = _reopen(shop)
     import_files(shop, [], "completejourney", progress=progress, now=now)
-    runs = tuple(run_loop(shop, cutoff, progress=progress) for cutoff in CUTOFFS)
+    runs = tuple(run_loop(shop, cutoff, now=now, progress=progress) for cutoff in CUTOFFS)
     return Demo(shop, runs, (), REAL_DATA_LIMITS)
 
 

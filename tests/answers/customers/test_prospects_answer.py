@@ -46,7 +46,7 @@ def known(shop, world):
     predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(answer.backtests for answer in answers)]))
     summary = Summary(tuple(answer.summary for answer in answers), tuple(missing))
     done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, summary, OutboxSummary(0, 0, 0, 0, ()), facts)
-    _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)}, finished_at=run.as_of)
+    _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)}, at=run.as_of)
     return shop.view(BY_NAME, [], run=run)
 
 

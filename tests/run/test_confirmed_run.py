@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from workspace_copies import copy_workspace
 
 from patron import decide, measure
 from patron.answers.customers.customer_profile import customer_card
@@ -33,28 +32,6 @@ from patron_command import run_patron
 
 pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def handed_over(shop_after_one_run, tmp_path_factory):
-    """A workspace whose second run handed over offers that nobody has confirmed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATRON_MASTER_KEY", shop_after_one_run.key)
-        folder = copy_workspace(shop_after_one_run.folder, tmp_path_factory.mktemp("handed_over") / "w")
-        policy = folder / "policy.toml"
-        text = policy.read_text(encoding="utf-8").replace('confirm = "automatic"', 'confirm = "manual"')
-        policy.write_text(text, encoding="utf-8")
-        with closing(Shop.open(folder)) as shop:
-            run_loop(shop, last_run(shop).run.as_of + 40 * DAY)
-    return folder
-
-
-@pytest.fixture
-def opened(handed_over, shop_after_one_run, tmp_path, monkeypatch):
-    """A copy of it, and the run."""
-    monkeypatch.setenv("PATRON_MASTER_KEY", shop_after_one_run.key)
-    with closing(Shop.open(copy_workspace(handed_over, tmp_path / "w"))) as shop:
-        yield shop, last_run(shop).run
 
 
 def context(shop, at, by="Ann"):

@@ -15,6 +15,7 @@ import pyarrow as pa
 from patron.allocation import allocate
 from patron.decide.eligibility import (
     Supply,
+    closed_offers,
     exclusion_reasons,
     forbidden_offers,
     refuses_personal_offers,
@@ -148,6 +149,29 @@ def select_campaign_offers(
     reason = np.where(action != NOTHING, "", _reasons(reason, is_allowed, forbidden, worth))
     contact = np.array([*(float(offer.contact_cost_cents) for offer in policy.offers[:-1]), terms.message_cents])
     return selection_of(policy.offers, rows, action, plain, contact, margin_share=margin, reason=reason)
+
+
+def select_decided_offers(
+    rows: pa.Table, decided: Sequence[str], policy: Policy, evidence: Evidence, supply: Supply
+) -> CampaignSelection:
+    """The offer that a run decided on for each customer, but for those who may not get it by now; `rows` as above."""
+    number = {offer.id: at for at, offer in enumerate(policy.offers)}
+    action = np.array([number[name] for name in decided], dtype=np.int64)
+    _, plain = values_of_offers(rows, policy.offers, evidence)
+    plain = impersonal(plain, refuses_personal_offers(rows))
+    reason = exclusion_reasons(rows, np.zeros(rows.num_rows, np.bool_), policy)
+    is_ordinary = np.array([offer.is_ordinary for offer in policy.offers])[action]
+    reason[is_ordinary & (reason == "ordinary_offer")] = ""
+    is_closed = closed_offers(policy, supply=supply, margin_share=evidence.margin_share)[action] != ""
+    reason = np.where((reason == "") & is_closed, "not_eligible", reason)
+    reason = np.where(reason == "ordinary_offer", "not_eligible", reason)
+    for at, offer in enumerate(policy.offers):
+        if np.isfinite(left := supply.left(offer)):
+            reason[np.flatnonzero((action == at) & (reason == ""))[int(left) :]] = "not_eligible"
+    action = np.where(reason == "", action, NOTHING)
+    contact = np.array([float(offer.contact_cost_cents) for offer in policy.offers])
+    parts = (policy.offers, rows, action, plain, contact)
+    return selection_of(*parts, margin_share=evidence.margin_share, reason=reason)
 
 
 def values_of_offers(

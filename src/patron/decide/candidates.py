@@ -54,10 +54,12 @@ order by g.customer_id
 """
 
 
-def audience_rows(snapshot: Snapshot, policy: Policy, audience: pa.Table, *, without_campaign: str = "") -> pa.Table:
+def audience_rows(
+    snapshot: Snapshot, policy: Policy, audience: pa.Table, *, without_run: str = "", without_campaign: str = ""
+) -> pa.Table:
     """What is known of the customers of `audience` (customer_id), whatever their stage; columns as candidates.
 
-    The lifecycle stage of who has not ordered yet is ''. Offers that one campaign sent or plans do not count.
+    The lifecycle stage of who has not ordered yet is ''. Offers of one run and one campaign do not count.
     """
     as_of = snapshot.run.as_of
     sql = f"""
@@ -70,7 +72,7 @@ left join (select customer_id, lifecycle_stage from this_segments) s2
 {JOINED_FACTS}
 order by g.customer_id
 """
-    had = offered_lately(snapshot, without_campaign=without_campaign)
+    had = offered_lately(snapshot, without_run=without_run, without_campaign=without_campaign)
     return snapshot.query(sql, audience=audience, offered=had)
 
 

@@ -14,6 +14,7 @@ READS = (
     "identities",
     "identity_changes",
     "customer_tasks",
+    "messages",
     "vault",
 )
 WRITES = (

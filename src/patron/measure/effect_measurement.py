@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import sqlalchemy as sa
 
 from patron.measure.assignment_checks import assignment_rows
 from patron.measure.decision_outcomes import (
@@ -18,7 +19,9 @@ from patron.measure.decision_outcomes import (
 )
 from patron.measure.empirical_bayes import shrunk_effects
 from patron.measure.offer_effects import ALL, ANY, REACH_95, OfferEffect, offer_effects
+from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
+from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.runs.stage_view import StageView
 
 ORDERS_OF_DECISION = (
@@ -66,8 +69,9 @@ def measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
 def _measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
     policy, as_of = view.policy.measure, view.run.as_of
     offering_runs = view.query(offering_runs_query(as_of)).to_pylist()
-    is_placebo = not any(row["is_delivered"] for row in offering_runs)
-    runs = [(row["run_id"], row["decided_at"]) for row in offering_runs if row["is_delivered"] or is_placebo]
+    delivered = {row["run_id"] for row in offering_runs if row["is_delivered"]} | _sent_by_campaigns(view)
+    is_placebo = delivered.isdisjoint(row["run_id"] for row in offering_runs)
+    runs = [(row["run_id"], row["decided_at"]) for row in offering_runs if row["run_id"] in delivered or is_placebo]
     run_windows = windows(runs, as_of, window_days=policy.window_days, history_days=policy.history_days)
     cutoffs = run_windows.filter(run_windows["is_measured"])["decided_at"].to_pylist()
     if not cutoffs:
@@ -92,6 +96,17 @@ def _measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
         decided_from=min(cutoffs),
         decided_until=max(cutoffs),
     )
+
+
+def _sent_by_campaigns(view: StageView) -> set[str]:
+    """Runs of whose offers a campaign has sent some: their decisions count as they were drawn, whoever was reached."""
+    campaigns = dict(view.deliveries.campaigns)
+    table = MESSAGES.c
+    chosen = sa.select(table.campaign).distinct()
+    of_runs = (table.campaign.in_(campaigns.values()), table.state.in_(MAY_HAVE_ARRIVED), table.offer != "")
+    with view.declared_store.begin() as connection:
+        sent = set(connection.scalars(chosen.where(*of_runs)))
+    return {run_id for run_id, campaign in campaigns.items() if campaign in sent}
 
 
 def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:

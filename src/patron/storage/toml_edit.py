@@ -66,17 +66,17 @@ def _set_line(lines: list[str], place: Place, value: object) -> list[str]:
     if span is None:
         name = str(section[0])
         header = f"[[{name}]]" if len(section) > 1 else f"[{name}]"
-        return lines if value is None else [*lines, "", header, f"{key} = {_literal(value)}"]
+        return lines if value is None else [*lines, "", header, f"{key} = {literal(value)}"]
     number = _key_line(lines, span, key)
     if number is None:
         if value is None:
             return lines
         end = next(n for n in range(span[1], span[0], -1) if _is_content(lines[n - 1]))
-        return [*lines[:end], f"{key} = {_literal(value)}", *lines[end:]]
+        return [*lines[:end], f"{key} = {literal(value)}", *lines[end:]]
     if value is None:
         return [*lines[:number], *lines[number + 1 :]]
     comment = _comment(lines[number])
-    fresh = f"{key} = {_literal(value)}"
+    fresh = f"{key} = {literal(value)}"
     if comment:
         fresh = f"{fresh:<32} {comment}"
     return [*lines[:number], fresh, *lines[number + 1 :]]
@@ -113,7 +113,8 @@ def _comment(line: str) -> str:
     return ""
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
+    """A value as TOML has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, date):
@@ -121,8 +122,8 @@ def _literal(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_literal(one) for one in value)}]"
+        return f"[{', '.join(literal(one) for one in value)}]"
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{key} = {_literal(one)}" for key, one in value.items())
+        pairs = ", ".join(f"{key} = {literal(one)}" for key, one in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     return repr(value)

@@ -18,7 +18,12 @@ COMBINATIONS = (("en", "light"), ("zh_CN", "dark"), ("en", "dark"), ("zh_CN", "l
 OWN = ("http://localhost:", "data:", "about:")
 PARTS = {"/customers/{customer_id}/contacts", "/campaigns/{name}/message-to/{customer_id}"}
 PARTS |= {"/campaigns/{name}/message/{language}", "/journeys/{name}/message/{number}/{language}"}
-FILES = {"/explore/questions/{question_id}/csv", "/explore/vega.js", "/segments/{name}/members.csv"}
+FILES = {
+    "/decisions/runs/{run_id}/file",
+    "/explore/questions/{question_id}/csv",
+    "/explore/vega.js",
+    "/segments/{name}/members.csv",
+}
 OF_LINKS = {"/join/{link}", "/reset/{link}", "/set-up/{link}", "/sign-in", "/sign-in/code", "/reset"}
 OF_LINKS |= {"/sign-in/sso/callback"}
 AFTER_FORMS = {"/account/confirm", "/customers/act", "/ingestion/upload/{upload_id}"}

@@ -83,7 +83,7 @@ UNANSWERED = {
     *("/api/account", "/api/account/digest", "/sign-in/code", "/sign-in/sso/callback"),
     *("/privacy/requests/{request_id}/certificate", "/api/privacy/requests/{request_id}/certificate"),
     *("/settings", "/settings/channels", "/api/webhooks/{endpoint_id}/deliveries/{message_id}"),
-    "/ingestion/upload/{upload_id}",
+    *("/ingestion/upload/{upload_id}", "/decisions/runs/{run_id}/file"),
     "/u/{token}", "/p/{token}", "/digest/{token}", "/set-up/{link}", "/join/{link}", "/reset/{link}"
 }  # fmt: skip
 """Routes that only a session, or a secret link, opens; and what this workspace has not."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from patron.answers.customers.watch_list import watch_list_total
 from patron.answers.models.forecast_ledger import ForecastEntry, forecast_ledger_of
@@ -181,7 +182,7 @@ def changes(view: Snapshot, decided: DecisionSummary, measured: tuple[Effect, ..
             decided.expected_net_cents if is_worth else None,
             decided.cost_cents,
             is_assumed=is_assumed,
-            link=f"{DECISIONS_PAGE}#decisions",
+            link=f"/decisions?{urlencode({'run': view.run.run_id})}#delivery",
         )
     yield from _changes_for_others(view, decided, is_assumed=is_assumed)
     contact = {offer.id: float(offer.contact_cost_cents) for offer in view.policy.offers}

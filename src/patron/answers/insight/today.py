@@ -136,6 +136,7 @@ def _offers(view: Snapshot) -> Iterator[TodayItem]:
                 name=change.offer,
                 count=change.count,
                 change=change,
+                details={"run": view.run.run_id},
             )
 
 

@@ -18,7 +18,7 @@ class OfferDeliveries:
 
 @operation(READ_OFFERS, "GET /api/decisions/runs")
 def offer_deliveries(shop: Shop) -> OfferDeliveries:
-    """What became of the offers of each run: reserved, confirmed, expired, withdrawn, or held."""
+    """What became of the offers of each run: reserved, confirmed, expired, withdrawn, held, or in a campaign."""
     newest = shop.newest_snapshot().run.run_id
     known = deliveries(shop.store, before=shop.cutoff)
     return OfferDeliveries(tuple(one for one in reversed(known) if one.run_id <= newest))

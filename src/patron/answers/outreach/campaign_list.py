@@ -43,6 +43,9 @@ class CampaignLine:
     goal: str
     channel: str
     segment: str
+    """Empty where it sends the offers of a run."""
+    run: str
+    """Run whose offers it sends; empty where it is for a segment."""
     start: datetime
     """By the shop's clock, as is the end."""
     end: datetime
@@ -177,6 +180,7 @@ def _line(saved: SavedVersion[Campaign], sent: int) -> CampaignLine:
         goal=campaign.goal,
         channel=campaign.channel,
         segment=campaign.segment,
+        run=campaign.run,
         start=campaign.start,
         end=campaign.end,
         budget_cents=campaign.budget_cents,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from pydantic import AwareDatetime, Field
 
-from patron.commands.offers.withdraw_offers import SEE_DECISION_LIST, require_line
+from patron.commands.offers.withdraw_offers import OFFERS_OF_CAMPAIGN, SEE_DECISION_LIST, require_line
 from patron.engage.outbox_offers import SENT
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -86,6 +86,8 @@ def _require_unsettled(shop: Shop, known: Delivery, sent_at: datetime | None) ->
             OFFERS_WITHDRAWN_BY(name=known.changed_by, run=run, day=day),
             TELL_WHO_WITHDREW(name=known.changed_by),
         )
+    elif known.campaign:
+        what = OFFERS_OF_CAMPAIGN(name=known.campaign, run=run)
     elif known.state is DeliveryState.EXPIRED and sent_at is None:
         what, todo = OFFERS_EXPIRED_ON(run=run, day=day), SAY_WHEN_SENT()
     if what is not None:

@@ -30,6 +30,8 @@ EMPTY_OFFERS_FILE = Sentence(
 )
 
 OFFERS_SENT = Sentence("offers_sent", "the offers of the run {run} were sent: the mail system left a file named {name}")
+OFFERS_OF_CAMPAIGN = Sentence("offers_of_campaign", "the campaign {name!r} sends the offers of the run {run}")
+WITHDRAW_CAMPAIGN = Sentence("withdraw_campaign", "Withdraw the campaign; what it has sent stays on record.")
 OFFERS_CONFIRMED_BY = Sentence("offers_confirmed_by", "the offers of the run {run} were sent, as {name} confirmed")
 EXPIRED_ALREADY = Sentence("expired_already", "the offers of the run {run} expired, and count nowhere already")
 OFFERS_CANCEL = Sentence(
@@ -58,7 +60,7 @@ def withdraw_offers(shop: Shop, run_id: str, *, name: str, reason: str = "", now
         else:
             _require_offers(shop, run_id)
             _require_unsettled(known, folder)
-            _take_from_outbox(folder, run_id)
+            take_from_outbox(folder, run_id)
             until = known.reserved_until if known else None
             withdrawal = Delivery(run_id, DeliveryState.WITHDRAWN, until, changed_at=now, changed_by=person, reason=why)
             with shop.store.begin() as connection:
@@ -92,12 +94,15 @@ def _require_unsettled(known: Delivery | None, folder: Path) -> None:
     """Raise WorkspaceError for offers that somebody confirmed, and for those that expired."""
     if known is not None and known.state is DeliveryState.EXPIRED:
         raise WorkspaceError(EXPIRED_ALREADY(run=known.run_id), where=str(folder), todo=NOTHING_TO_WITHDRAW)
+    if known is not None and known.campaign:
+        what = OFFERS_OF_CAMPAIGN(name=known.campaign, run=known.run_id)
+        raise WorkspaceError(what, where=str(folder), todo=WITHDRAW_CAMPAIGN)
     if known is not None and known.is_certain and not is_sent(folder):
         what = OFFERS_CONFIRMED_BY(run=known.run_id, name=known.changed_by or SENT)
         raise WorkspaceError(what, where=str(folder), todo=OFFERS_CANCEL)
 
 
-def _take_from_outbox(folder: Path, run_id: str) -> None:
+def take_from_outbox(folder: Path, run_id: str) -> None:
     """Hold the offers of a run back. Raises WorkspaceError for offers that were sent, or may have been."""
     if not is_sent(folder) and has_offers(folder):
         hold_back_offers(folder)

@@ -28,14 +28,16 @@ class CampaignTexts:
         """Every setting but the texts of its templates."""
         texts, moment = self.texts, EngagementTexts(self.texts, self.formats).moment
         yield texts("campaign.goal"), texts(f"campaign.goal.{content['goal']}")
-        yield texts("campaign.audience"), content["segment"]
+        run = content.get("run")
+        yield texts("campaign.audience"), texts("campaign.of_run", run=run) if run else content["segment"]
         if content["exclude"]:
             yield texts("campaign.exclude"), self.listed(content["exclude"])
         yield texts("campaign.channel"), texts.code("channel", content["channel"])
         yield texts("campaign.topic"), self.topic(content["topic"])
         yield texts("campaign.offers"), self.offers(content["offers"])
         yield texts("campaign.budget"), self.formats.money(content["budget"] * 100)
-        yield texts("campaign.holdout"), self.formats.share(content["holdout_share"], 0)
+        share = texts("campaign.holdout_of_run") if run else self.formats.share(content["holdout_share"], 0)
+        yield texts("campaign.holdout"), share
         yield texts("campaign.start"), moment(content["start"])
         yield texts("campaign.end"), moment(content["end"])
 

@@ -27,7 +27,7 @@ def delivery_sentence(delivery: Delivery, words: Words, formats: Formats) -> str
     """What became of the offers that a run handed over, and what to do next."""
     code = "delivery." + "_".join(filter(None, (delivery.state, delivery.evidence)))
     at, until = (formats.time(time) if time else "" for time in (delivery.changed_at, delivery.reserved_until))
-    return words(code, name=delivery.changed_by, at=at, until=until)
+    return words(code, name=delivery.changed_by, at=at, until=until, campaign=delivery.campaign)
 
 
 def decision_sentences(

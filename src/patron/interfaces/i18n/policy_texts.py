@@ -14,6 +14,13 @@ from patron.storage.offers.policy_changes import PolicyChange
 CENTS = ("contact_cost_cents", "cost_per_order_cents", "task_cost_cents")
 MONEY = ("amount", "amount_off", "least_order", "delivery_free_from", "least_value", "approval_free_below")
 """Keys whose values are amounts in the shop's currency."""
+WORDS_OF_KEYS = {
+    "lifecycle_stages": "stage",
+    "reasons": "reason_code",
+    "channels": "channel",
+    "usual_playbook": "playbook",
+}
+"""Family of the texts of a key's names, where it is not `policy_value`."""
 
 
 def policy_sentences(policy: Policy, texts: Words, formats: Formats) -> Iterator[str]:
@@ -112,15 +119,13 @@ def _pairs_text(key: str, value: dict[str, Any], texts: Words) -> str:
 
 
 def _word_text(key: str, value: str, texts: Words, formats: Formats) -> str:
-    if key.startswith("available_"):
-        return formats.day(date.fromisoformat(value))
-    family = {
-        "lifecycle_stages": "stage",
-        "reasons": "reason_code",
-        "channels": "channel",
-        "usual_playbook": "playbook",
-    }.get(key, "policy_value")
-    text = texts.texts.get(f"{family}.{value}")
+    return formats.day(date.fromisoformat(value)) if key.startswith("available_") else word_text(key, value, texts)
+
+
+def word_text(key: str, value: str, texts: Words) -> str:
+    """A name that is the value of a setting; one without a text is written as in the file."""
+    family = WORDS_OF_KEYS.get(key, "policy_value")
+    text = texts.texts.get(f"policy_value.{key}.{value}") or texts.texts.get(f"{family}.{value}")
     return text if isinstance(text, str) else value
 
 

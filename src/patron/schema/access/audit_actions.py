@@ -138,6 +138,7 @@ class ExportedList(StrEnum):
     EXPERIMENTS = "experiments"
     FORECASTS = "forecasts"
     JOURNEYS = "journeys"
+    OFFERS = "offers"
     PRIVACY_REQUESTS = "privacy requests"
     QUESTION = "question"
     RETENTION = "retention"

@@ -1,4 +1,4 @@
-"""Delivery of each run's offers: reserved, confirmed, expired or withdrawn; all that counts offers asks here.
+"""Delivery of each run's offers: reserved, confirmed, expired, withdrawn or in a campaign; all that counts asks here.
 
 A run reserves what its offers use up when it hands them over. They count for good once somebody confirms that they were
 sent. A reservation that nobody confirms in time expires, and offers that are withdrawn before they are sent count
@@ -35,6 +35,8 @@ class DeliveryState(StrEnum):
     """They were taken back before they were sent."""
     HELD = "held"
     """Sending was held when the run ended, so that it handed over nothing."""
+    CAMPAIGN = "campaign"
+    """An approved campaign sends them: its plan and its messages count in their place."""
 
 
 class Evidence(StrEnum):
@@ -72,6 +74,8 @@ class Delivery:
     """When they were sent; None unless confirmed."""
     reason: str = ""
     """Why they were withdrawn, as written; empty without a reason."""
+    campaign: str = ""
+    """The campaign that sends them; empty without one."""
 
     @property
     def is_withdrawn(self) -> bool:
@@ -106,16 +110,18 @@ class Deliveries:
     """Runs whose offers were confirmed after they were handed over: name, when they were sent, when that was known."""
     held: tuple[str, ...] = ()
     """Runs that handed over nothing, as sending was held."""
+    campaigns: tuple[tuple[str, str], ...] = ()
+    """Runs whose offers a campaign sends, each with its campaign."""
 
     @property
     def freed(self) -> tuple[str, ...]:
-        """Runs whose offers reached nobody: caps, stocks and budget do not count them."""
-        return (*self.withdrawn, *self.held, *self.expired)
+        """Runs whose offers count nowhere: they reached nobody, or a campaign's messages count in their place."""
+        return (*self.withdrawn, *self.held, *self.expired, *(run_id for run_id, _ in self.campaigns))
 
     def conditions(self, tables: tuple[str, ...] = TABLES_OF_DECISIONS) -> dict[str, str]:
         """SQL conditions that leave out rows which count nowhere, by table.
 
-        Decisions of expired runs stay, as a placebo; `exposures` is without theirs.
+        Decisions of expired runs stay, as a placebo, and those that a campaign sends; `exposures` is without both.
         """
         left_out = dict.fromkeys(tables, (*self.withdrawn, *self.held))
         left_out[EXPOSURES.name] = self.freed
@@ -167,7 +173,8 @@ def read_deliveries(store: Store, *, before: datetime | None = None) -> Deliveri
     later = (one for one in known if one.state is DeliveryState.CONFIRMED and one.evidence is not Evidence.POLICY)
     confirmed = tuple((one.run_id, one.sent_at, one.changed_at) for one in later if one.sent_at and one.changed_at)
     withdrawn, expired, held = map(runs, (DeliveryState.WITHDRAWN, DeliveryState.EXPIRED, DeliveryState.HELD))
-    return Deliveries(withdrawn, expired, confirmed, held)
+    campaigns = tuple((one.run_id, one.campaign) for one in known if one.state is DeliveryState.CAMPAIGN)
+    return Deliveries(withdrawn, expired, confirmed, held, campaigns)
 
 
 def write_delivery(connection: sa.Connection, delivery: Delivery) -> None:
@@ -195,4 +202,5 @@ def _delivery(row: sa.RowMapping) -> Delivery:
         evidence=Evidence(row["evidence"]) if row["evidence"] else None,
         sent_at=time("sent_at"),
         reason=row["reason"],
+        campaign=row["campaign"],
     )

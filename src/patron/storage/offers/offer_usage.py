@@ -109,7 +109,8 @@ group by customer_id order by customer_id""",
     )
 
 
-def offered_lately(snapshot: "Snapshot", *, without_campaign: str = "") -> pa.Table:
+def offered_lately(snapshot: "Snapshot", *, without_run: str = "", without_campaign: str = "") -> pa.Table:
     """How many offers each customer has within the days of the policy's cap around the run; columns as `offered`."""
     as_of, days = snapshot.run.as_of, timedelta(days=snapshot.policy.caps.within_days)
-    return offered(snapshot, snapshot.store, as_of - days, as_of + days, without_campaign=without_campaign)
+    left_out = {"without_run": without_run, "without_campaign": without_campaign}
+    return offered(snapshot, snapshot.store, as_of - days, as_of + days, **left_out)

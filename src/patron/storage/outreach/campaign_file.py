@@ -18,6 +18,8 @@ from patron.storage.settings import read_toml
 from patron.storage.settings_problems import problems_of
 
 SHOP_CLOCK = Sentence("shop_clock", "is in the shop's time and has no time zone of its own")
+ONE_AUDIENCE = Sentence("one_audience", "needs either a segment, or a run whose offers it sends")
+RUN_NEEDS_OFFERS = Sentence("run_needs_offers", "names no offer of the run that it sends")
 NEEDS_LANGUAGE = Sentence("needs_language", "needs a section such as [template.en] or [template.zh_CN]")
 
 Goal = Literal["profit", "orders", "reactivated"]
@@ -115,10 +117,12 @@ class Campaign(DraftFile):
 
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name of the campaign."""
-    segment: str = Field(min_length=1)
-    """Segment whose members it is for ..."""
+    segment: str = ""
+    """Segment whose members it is for; empty where it sends the offers of a run ..."""
+    run: str = Field(default="", max_length=MAX_NAME_LENGTH)
+    """... which is this one: it is for the customers whom that run gives an offer, and each gets the run's ..."""
     exclude: tuple[str, ...] = ()
-    """... but for the members of these."""
+    """... but for the members of these segments."""
     goal: Goal = "profit"
     """What it is to bring more of."""
     channel: str = "email"
@@ -126,11 +130,11 @@ class Campaign(DraftFile):
     topic: str = Field(min_length=1)
     """Topic of the preference centre that its messages belong to."""
     offers: tuple[str, ...] = ()
-    """Offers of policy.toml; each customer gets the best one, or none. Empty: the message alone."""
+    """Offers of policy.toml; each customer gets the best one, or the run's, or none. Empty: the message alone."""
     budget: float = Field(ge=0, le=MAX_MONEY)
     """What it may cost, in the shop's currency."""
     holdout_share: float = Field(default=0.2, ge=0, le=0.9)
-    """Share of the audience that is sent nothing, so that the effect can be measured."""
+    """Share of the audience that is sent nothing, so that the effect can be measured; of a run, its own holdout is."""
     start: datetime
     """When the first message goes out, by the shop's clock."""
     end: datetime
@@ -145,6 +149,14 @@ class Campaign(DraftFile):
     _languages = field_validator("template")(has_languages)
 
     @model_validator(mode="after")
+    def _has_one_audience(self) -> Self:
+        if bool(self.segment) == bool(self.run):
+            raise ValueError(ONE_AUDIENCE)
+        if self.run and not self.offers:
+            raise ValueError(RUN_NEEDS_OFFERS)
+        return self
+
+    @model_validator(mode="after")
     def _ends_later(self) -> Self:
         if self.end <= self.start:
             raise ValueError(NEEDS_END(start=self.start))
@@ -153,7 +165,7 @@ class Campaign(DraftFile):
     @property
     def segments(self) -> frozenset[str]:
         """Segments that it names: its audience, and whom it excludes."""
-        return frozenset({self.segment, *self.exclude})
+        return frozenset({self.segment, *self.exclude} - {""})
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
-from patron.storage.outreach.campaign_file import CAMPAIGN
+from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING
+from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING, SavedVersion
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import Store
 
@@ -83,13 +83,18 @@ def _planned(
         message.state != MessageState.WAITING,
     )
     with store.begin() as connection:
-        reserved = [one.name for one in CAMPAIGN.all_saved(connection) if one.state in RESERVED]
+        reserved = [one.name for one in CAMPAIGN.all_saved(connection) if one.state in RESERVED and not _is_of_run(one)]
         chosen = sa.select(table.customer_id, table.offer, table.expected_cost_cents).where(
             *(table.campaign != without, table.campaign.in_(reserved), table.is_planned, ~is_settled),
             *(table.send_at >= since.astimezone(UTC), table.send_at < until.astimezone(UTC)),
         )
         rows = connection.execute(chosen).mappings().all() if reserved else []
     return [(row["customer_id"], row["offer"], row["expected_cost_cents"] or 0.0) for row in rows]
+
+
+def _is_of_run(saved: SavedVersion[Campaign]) -> bool:
+    """Whether a run still holds what the campaign plans to send: it sends the offers of one, and was never approved."""
+    return bool(saved.content.run) and saved.last("approved") is None
 
 
 def _is_sent(since: datetime | None, until: datetime | None) -> sa.ColumnElement[bool]:

@@ -75,11 +75,11 @@ def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignAr
 
 
 def holdout_shares(store: Store, campaign: str) -> set[float]:
-    """Shares of the holdout in all versions of a campaign or a journey."""
-    share = CAMPAIGNS.c.content
+    """Shares of the holdout that all versions of a campaign or a journey draw; 0 where the holdout is that of a run."""
     with store.begin() as connection:
-        contents = connection.scalars(sa.select(share).where(CAMPAIGNS.c.name == campaign))
-        return {float(msgspec.json.decode(content)["holdout_share"]) for content in contents}
+        contents = connection.scalars(sa.select(CAMPAIGNS.c.content).where(CAMPAIGNS.c.name == campaign))
+        versions = [msgspec.json.decode(content) for content in contents]
+    return {0.0 if version.get("run") else float(version["holdout_share"]) for version in versions}
 
 
 def _today(snapshot: Snapshot, customers: list[str]) -> Mapping[str, str]:

@@ -25,7 +25,13 @@ from patron.commands.outreach.campaigns.campaign_policy_terms import (
 )
 from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
 from patron.commands.outreach.campaigns.campaign_steps import require_not_over
-from patron.decide.campaign_selection import CampaignSelection, CampaignTerms, select_campaign_offers
+from patron.commands.outreach.campaigns.offers_of_run import CHOOSE_OTHER_RUN, decided_offers, require_reserved
+from patron.decide.campaign_selection import (
+    CampaignSelection,
+    CampaignTerms,
+    select_campaign_offers,
+    select_decided_offers,
+)
 from patron.decide.candidates import audience_rows
 from patron.schema.errors import BadCampaign
 from patron.schema.sentences import Sentence
@@ -37,6 +43,12 @@ from patron.storage.shop import Shop, Snapshot
 
 LOOK_AT_SEGMENT = Sentence("look_at_segment", "Look at it with `patron segment count`, or choose another one.")
 EMPTY_SEGMENT = Sentence("empty_segment", "nobody is in the segment {segment!r}")
+NONE_OF_OFFERS = Sentence("none_of_offers", "the run {run} gives nobody an offer of {name!r}")
+RUN_OVER_BUDGET = Sentence(
+    "run_over_budget",
+    "its offers are expected to cost {cost:.2f}, and {left:.2f} are left of its budget or the policy's",
+)
+RAISE_OR_FEWER = Sentence("raise_or_fewer", "Raise the budget, choose fewer offers, or exclude a segment.")
 
 Flags = npt.NDArray[np.bool_]
 
@@ -49,6 +61,8 @@ class CampaignDraft:
     saved: SavedVersion[Campaign]
     snapshot: Snapshot
     window: SendWindow
+    decided: tuple[str, ...] | None
+    """What the run decided for each of them; None where each gets the best offer."""
     rows: pa.Table
     """Members who are not excluded and were sent nothing yet, in order of customer_id, and what is known of each."""
     member_count: int
@@ -70,22 +84,30 @@ class CampaignDraft:
         require_not_over(shop, CAMPAIGN, saved, now)
         policy = campaign_policy(shop.policy, campaign)
         snapshot = last_run(shop)
-        members = member_ids(snapshot, campaign.segment)
-        if not members.num_rows:
-            todo = LOOK_AT_SEGMENT
-            raise BadCampaign(EMPTY_SEGMENT(segment=campaign.segment), where="segment", todo=todo)
+        members = _members(shop, snapshot, campaign)
         audience = without_members(snapshot, members, campaign.exclude)
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
         audience = _without_recipients(audience, stored, before)
-        rows = audience_rows(snapshot, policy, audience, without_campaign=saved.name)
+        rows = audience_rows(snapshot, policy, audience, without_run=campaign.run, without_campaign=saved.name)
         arms = {customer: one.is_holdout for customer, one in stored.items()}
-        is_held_out = draw_holdout(saved.name, campaign.holdout_share, rows["customer_id"].to_pylist(), arms, before)
+        customers = rows["customer_id"].to_pylist()
+        if campaign.run:
+            held_out = dict(zip(members["customer_id"].to_pylist(), members["is_holdout"].to_pylist(), strict=True))
+            arms = held_out | arms
+        is_held_out = draw_holdout(saved.name, campaign.holdout_share, customers, arms, before)
         budget = period_budget(shop, snapshot, campaign)
-        return cls(shop, saved, snapshot, window, rows, members.num_rows, excluded, is_held_out, stored, budget)
+        return cls(
+            *(shop, saved, snapshot, window),
+            tuple(audience["action"].to_pylist()) if campaign.run else None,
+            *(rows, members.num_rows, excluded, is_held_out, stored, budget),
+        )
 
     def select(self) -> tuple[CampaignSelection, GainFactor]:
-        """The offer of everybody, and what earlier campaigns make of the gains that are expected."""
+        """The offer of everybody, and what earlier campaigns make of the gains that are expected.
+
+        Raises BadCampaign for offers of a run that cost more than is left.
+        """
         prior = self._select(1.0)
         measured = measured_factors(self.saved, CAMPAIGN.all_saved_in(self.shop.store))
         factor = expected_factor(prior.prior_error, measured)
@@ -100,11 +122,31 @@ class CampaignDraft:
             message_cents=self.shop.settings.value.message_cents,
             gain_factor=gain_factor,
         )
-        supply = supply_of(
-            *(self.shop, self.snapshot, self.budget.period), day=self.campaign.start.date(), name=self.saved.name
-        )
+        supply = supply_of(self.shop, self.snapshot, self.budget.period, self.campaign)
         evidence = evidence_of(self.shop, self.snapshot)
-        return select_campaign_offers(self.rows, self.is_held_out, policy, evidence, terms, supply)
+        if self.decided is None:
+            return select_campaign_offers(self.rows, self.is_held_out, policy, evidence, terms, supply)
+        selection = select_decided_offers(self.rows, self.decided, policy, evidence, supply)
+        cost = float(selection.cost[~self.is_held_out].sum())
+        if cost > terms.budget_cents:
+            what = RUN_OVER_BUDGET(cost=cost / 100, left=terms.budget_cents / 100)
+            raise BadCampaign(what, where="budget", todo=RAISE_OR_FEWER)
+        return selection
+
+
+def _members(shop: Shop, snapshot: Snapshot, campaign: Campaign) -> pa.Table:
+    """Whom the campaign is for, before it excludes anybody. Raises BadCampaign for nobody, NotFound for the segment."""
+    if campaign.run:
+        require_reserved(shop, campaign)
+        members = decided_offers(snapshot, campaign.run, campaign.offers)
+        if not members.num_rows:
+            what = NONE_OF_OFFERS(run=campaign.run, name=campaign.name)
+            raise BadCampaign(what, where="run", todo=CHOOSE_OTHER_RUN)
+        return members
+    members = member_ids(snapshot, campaign.segment)
+    if not members.num_rows:
+        raise BadCampaign(EMPTY_SEGMENT(segment=campaign.segment), where="segment", todo=LOOK_AT_SEGMENT)
+    return members
 
 
 def _without_recipients(

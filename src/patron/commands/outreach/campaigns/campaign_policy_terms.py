@@ -1,7 +1,6 @@
 """What the policy leaves for a campaign: its offers, what is left of the period's budget, and of each offer's stock."""
 
 from dataclasses import dataclass
-from datetime import date
 from zoneinfo import ZoneInfo
 
 from patron.commands.outreach.campaigns.campaign_steps import require_known
@@ -52,14 +51,15 @@ def evidence_of(shop: Shop, snapshot: Snapshot) -> Evidence:
     return read_evidence(snapshot.query, margin_share=shop.settings.shop.margin_share, rules=rules)
 
 
-def supply_of(shop: Shop, snapshot: Snapshot, period: Period, *, day: date, name: str) -> Supply:
+def supply_of(shop: Shop, snapshot: Snapshot, period: Period, campaign: Campaign) -> Supply:
     """The campaign's first day, and how many of each offer runs and others gave in the period of the budget."""
-    return Supply(day, issued_offers(snapshot, shop.store, period, without_campaign=name))
+    issued = issued_offers(snapshot, shop.store, period, without_run=campaign.run, without_campaign=campaign.name)
+    return Supply(campaign.start.date(), issued)
 
 
 def period_budget(shop: Shop, snapshot: Snapshot, campaign: Campaign) -> PeriodBudget:
     """The policy's budget of the period in which the campaign starts, less what runs and campaigns take of it."""
     zone = shop.settings.shop.time_zone
     period = budget_period(campaign.start_at(ZoneInfo(zone)), shop.policy.budget.period, zone)
-    spent = spent_cents(snapshot, shop.store, period, without_campaign=campaign.name)
+    spent = spent_cents(snapshot, shop.store, period, without_run=campaign.run, without_campaign=campaign.name)
     return PeriodBudget(period, float(shop.policy.budget.cents), spent)

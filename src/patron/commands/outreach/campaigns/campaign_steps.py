@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from patron.commands.access.actors import is_in_any_hand, is_second_person
+from patron.commands.outreach.campaigns.offers_of_run import taken_over
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
 from patron.schema.access.access_rights import Action, Area, Right
@@ -137,7 +138,8 @@ def approve(
         kind.require(saved, "approved")
         require_same_terms(kind, saved, planned.get("terms", wanted), wanted)
         details = {"policy_version": planned.get("policy_version", ""), "terms": planned.get("terms", wanted)}
-        return record_step(context, kind, saved, "approved", details=details)
+        with taken_over(context, saved) as give_offers:
+            return record_step(context, kind, saved, "approved", details=details, also=give_offers)
     if not (pending.changes or pending.held):
         names = ", ".join(change.name for change in pending.unplanned)
         raise kind.problem(RECIPIENTS_CHOSEN(name=name, names=names), where="segment", todo=PAUSE_FIRST)
@@ -252,10 +254,12 @@ def record_step(
     step: str,
     *,
     details: Mapping[str, Any],
+    also: Callable[[sa.Connection], None] | None = None,
     **audited: object,
 ) -> SavedVersion[Content]:
     """Take a step of a version with what it found, and write it into the audit log with what else is `audited`.
 
+    What is `also` to be kept is written in the same transaction.
     Raises the kind's problem where the state does not allow it, for an approval also where it was planned meanwhile.
     """
     with context.shop.store.begin() as connection:
@@ -265,6 +269,8 @@ def record_step(
         after = kind.take_step(connection, saved.name, step, saved.version, context.by, context.now, details)
         entry = {kind.kind: after.name, "version": after.version} | audited
         context.record(connection, AuditAction(f"{kind.kind} {step}"), entry)
+        if also:
+            also(connection)
     return after
 
 

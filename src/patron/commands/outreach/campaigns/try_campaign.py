@@ -30,6 +30,10 @@ TRIAL_PROFIT = Sentence(
     "trial_profit", "The incremental profit is {amount:,.2f}, and at least {least:,.2f} is expected."
 )
 TRIAL_LONG = Sentence("trial_long", "lasts {days:,} days, and a trial plays at most {most}")
+TRIAL_OF_RUN = Sentence("trial_of_run", "sends the offers of the run {run}, which no simulated shop has")
+TRY_SEGMENT = Sentence(
+    "try_segment", "Try a campaign for a segment; the run's offers are compared with its own holdout."
+)
 TRIAL_SHORTER = Sentence("trial_shorter", "Save it with an earlier end to try it.")
 
 HISTORY_DAYS = 270
@@ -121,6 +125,8 @@ def _try(shop: Shop, campaign: Campaign, *, customers: int, seed: int, progress:
     if campaign.window > MAX_LENGTH:
         what = TRIAL_LONG(days=campaign.window.days, most=MAX_LENGTH.days)
         raise BadCampaign(what, where=campaign.name, todo=TRIAL_SHORTER)
+    if campaign.run:
+        raise BadCampaign(TRIAL_OF_RUN(run=campaign.run), where=campaign.name, todo=TRY_SEGMENT)
     played = _play(shop, campaign, customers=customers, seed=seed, progress=progress)
     return CampaignTrial(campaign.name, customers, seed=seed, played=played, unmet=_unmet(campaign, played))
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import pyarrow.compute as pc
 from pydantic import Field
 
+from patron.commands.outreach.campaigns.offers_of_run import decided_offers
 from patron.commands.outreach.messages.message_batch import customer_facts, ids_until_now, times_written_to
 from patron.engage.recipients import Recipient, recipients
 from patron.engage.send_eligibility import CustomerFacts, SendRules, lasting_obstacle
@@ -89,9 +90,30 @@ def message_reach(  # noqa: PLR0913 - what a form holds that decides whom its me
     return replace(reach, segment=segment, excluded_count=members.num_rows - kept.num_rows)
 
 
-def _capped(view: Snapshot, campaign: str) -> frozenset[str]:
-    """Customers who had as many offers lately as the policy allows, but for those that this campaign plans."""
-    had = offered_lately(view, without_campaign=campaign)
+def reach_of_run(  # noqa: PLR0913 - what a form holds that decides whom its message reaches
+    shop: Shop,
+    run_id: str,
+    *,
+    channel: str,
+    topic: str,
+    exclude: Sequence[str],
+    offers: Sequence[str],
+    campaign: str,
+    now: datetime,
+) -> MessageReach:
+    """The same of the customers whom a run gives one of some offers. Raises as `message_reach`."""
+    view = last_run(shop)
+    decided = decided_offers(view, run_id, offers)
+    members = decided.filter(pc.invert(decided["is_holdout"]))
+    kept = without_members(view, members, exclude)
+    ids, capped = kept["customer_id"].to_pylist(), _capped(view, campaign, run_id)
+    reach = reach_of_customers(shop, ids, channel=channel, topic=topic, now=now, capped=capped)
+    return replace(reach, excluded_count=members.num_rows - kept.num_rows)
+
+
+def _capped(view: Snapshot, campaign: str, run_id: str = "") -> frozenset[str]:
+    """Customers who had as many offers lately as the policy allows, but for those of this run and campaign."""
+    had = offered_lately(view, without_run=run_id, without_campaign=campaign)
     most = view.policy.caps.offers_per_customer
     return frozenset(had.filter(pc.greater_equal(had["offer_count"], most))["customer_id"].to_pylist())
 

@@ -35,7 +35,7 @@ def show_campaigns(lines: "Sequence[CampaignLine]", currency: str, *, json: bool
             str(line.version),
             line.state,
             f"{line.start:%Y-%m-%d} to {line.end:%Y-%m-%d}",
-            line.segment,
+            line.segment or f"run {line.run}",
             formats.count(line.planned_messages),
             formats.count(line.sent_messages),
             formats.whole_money(line.budget_cents),
@@ -44,7 +44,7 @@ def show_campaigns(lines: "Sequence[CampaignLine]", currency: str, *, json: bool
         )
         for line in lines
     ]
-    head = ("campaign", "version", "state", "window", "segment", "planned", "sent", "budget", "forecast", "effect")
+    head = ("campaign", "version", "state", "window", "audience", "planned", "sent", "budget", "forecast", "effect")
     output.grid("Campaigns (forecast and measured effect: incremental margin, net)", head, rows, numbers=5)
 
 
@@ -55,7 +55,8 @@ def show_detail(detail: "CampaignDetail", shop: "ShopSettings", *, json: bool) -
         return
     line, formats = detail.line, Formats("en", shop.currency, shop.time_zone)
     output.say(f"{line.name}: {line.state}, version {line.version}", style="bold")
-    output.say(f"{line.goal}, by {line.channel}, to the segment {line.segment!r}, {line.start} to {line.end}")
+    whom = f"to the segment {line.segment!r}" if line.segment else f"the offers of the run {line.run}"
+    output.say(f"{line.goal}, by {line.channel}, {whom}, {line.start} to {line.end}")
     output.say(f"budget {formats.money(line.budget_cents)}")
     if detail.plan:
         assigned, holdout = formats.count(detail.assigned_count), formats.count(detail.holdout_count)

@@ -1,14 +1,16 @@
 """Today, the first page: what needs a decision, and what is left to set up."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.data.setup_steps import OF_USER, setup_steps
-from patron.answers.insight.today import show_today
+from patron.answers.insight.today import TodayItem, show_today
 from patron.commands.data.dismiss_setup import dismiss_setup_step
-from patron.interfaces.console.insight.today_texts import today_action, today_sentence
+from patron.interfaces.console.insight.today_texts import is_of_waiting_offers, today_action, today_sentence
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.access.access_control import (
     GuardedRoute,
@@ -18,7 +20,8 @@ from patron.interfaces.http.access.access_control import (
     needs,
     needs_sign_in,
 )
-from patron.schema.access.access_rights import Action, Area
+from patron.interfaces.i18n.translations import Words
+from patron.schema.access.access_rights import Action, Actor, Area
 
 router = APIRouter(route_class=GuardedRoute)
 FALLBACKS = {
@@ -41,7 +44,7 @@ def today(request: Request) -> Response:
     formats, names = console.formats(texts), console.answers.shop.policy.offer_names
     actor = actor_of(request)
     lines = [
-        (item, today_sentence(item, names, texts, formats), today_action(item, actor, texts), _link(console, item.link))
+        (item, today_sentence(item, names, texts, formats), list(_actions(console, item, actor, texts)))
         for item in facts.items
     ]
     is_past = request.state.past is not None
@@ -49,6 +52,15 @@ def today(request: Request) -> Response:
     return console.page(
         request, "insight/today.html", here="today", twin="/api/today", today=facts, lines=lines, steps=steps
     )
+
+
+def _actions(console: Console, item: TodayItem, actor: Actor, texts: Words) -> Iterator[tuple[str, str]]:
+    """What the reader may do about a line, and where; offers that wait are sent by a campaign, or taken as a file."""
+    if is_of_waiting_offers(item) and actor.may(Action.ACT, Area.CAMPAIGNS):
+        yield texts("action.send_offers"), f"/campaigns/new?{urlencode({'run': item.details['run']})}"
+        yield texts("today.take_file"), _link(console, item.link)
+    else:
+        yield today_action(item, actor, texts), _link(console, item.link)
 
 
 def _link(console: Console, link: str) -> str:

@@ -38,6 +38,11 @@ def today_sentence(item: TodayItem, names: Mapping[str, str], words: Words, form
     )
 
 
+def is_of_waiting_offers(item: TodayItem) -> bool:
+    """Whether a line is about offers of a run that wait to be sent."""
+    return item.change is not None and item.change.code in {"send_offers", "send_to_learn"}
+
+
 def today_action(item: TodayItem, actor: Actor, words: Words) -> str:
     """What the button of a line says; who may start no run only looks."""
     if item.kind == "run_stale" and not actor.may(Action.ACT, Area.RUNS):

@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 from patron.answers.offers.decision_ledger import MAX_EXPORTED, MAX_NAME_LENGTH, PAGE_SIZE, DecisionPage, decision_of
 from patron.answers.offers.decision_ledger import decisions as decisions_of
 from patron.commands.offers.confirm_offers import confirm_offers
+from patron.commands.offers.download_offers import download_offers
 from patron.interfaces.console.page_frame import FRAME_PARAMETERS, Console
-from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs
+from patron.interfaces.http.access.access_control import GuardedRoute, context_of, needs, of_whole_shop
 from patron.interfaces.http.access.customer_scope import rows_of, visible_of
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import bounded_integer
@@ -22,6 +23,7 @@ from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.list_pages import MAX_PAGE
 
 LIST_PARAMETERS = ("run", "reason", "page", "format", "notice")
+OFFERS_FILE = "offers.csv"
 CONFIRMED = "confirmed"
 """Notice after the offers of a run were confirmed."""
 FILE_COLUMNS = (
@@ -56,6 +58,16 @@ def confirm(request: Request, run_id: str) -> Response:
     except WorkspaceError as error:
         return _list_page(request, run_id, problem=error)
     return RedirectResponse(f"/decisions?{urlencode({'run': run_id, 'notice': CONFIRMED})}", 303)
+
+
+@router.get("/decisions/runs/{run_id}/file")
+@needs(Action.EXPORT, Area.OFFERS)
+@of_whole_shop
+def download(request: Request, run_id: str) -> Response:
+    """The offers of a run, for a mail system of the shop's own."""
+    content = download_offers(context_of(request), run_id)
+    headers = {"Content-Disposition": f'attachment; filename="{OFFERS_FILE}"', "Cache-Control": "no-store"}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _list_page(request: Request, run: str, problem: PatronError | None = None) -> Response:

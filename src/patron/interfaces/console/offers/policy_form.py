@@ -1,19 +1,44 @@
-"""The form of a policy: the values that shops change, as people write them, and the changes that a form asks for."""
+"""The form of a policy: every value of policy.toml, as people write it, and the changes that a form asks for."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
-from patron.storage.offers.offer_policy import NEEDED_KEYS, Offer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from patron.interfaces.console.offers.policy_notation import OPTIONAL, read_value, write_value
+from patron.interfaces.i18n.policy_texts import MONEY
+from patron.schema.outreach.channels import CHANNELS
+from patron.storage.offers.offer_policy import KEYS_OF_KINDS, NEEDED_KEYS, REASON_NAMES, Offer
 from patron.storage.offers.policy import Policy
+from patron.storage.outreach.message_policy import MessageCap
 from patron.storage.toml_edit import Place
 
-NUMBER = re.compile(r"-?\d{1,15}([.,]\d{1,6})?")
 KINDS = ("discount", "coupon", "free_delivery", "points", "call")
 """Kinds of offers that the form can add: those whose cost is one number."""
-PERIODS = ("day", "week", "month", "quarter", "year")
+FIRST = {
+    "budget": (("budget", "amount"), ("budget", "period"), ("campaigns", "approval_free_below")),
+    "limits": (("caps", "offers_per_customer"), ("caps", "within_days"), ("consent", "unknown")),
+    "learning": (
+        *(("holdout", "share"), ("exploration", "share"), ("tasks", "holdout_share")),
+        *(("tasks", "window_days"), ("tasks", "task_cost_cents")),
+    ),
+}
+"""What shops change most, by card; all else follows by section of the file."""
+FIRST_OF_OFFERS = ("name", "is_active")
+KEPT = ("id", "kind")
+"""What decisions refer to: another one is another offer."""
+LISTED: Mapping[str, tuple[str, ...]] = {"reasons": REASON_NAMES, "channels": tuple(CHANNELS)}
+"""Names that a list is of, where its type does not say."""
+FOR_KINDS: Mapping[str, str] = {
+    **{key: kind for kind, keys in KEYS_OF_KINDS.items() for key in keys},
+    "cost_per_order_cents": "free_delivery",
+    "delivery_free_from": "free_delivery",
+}
+"""Keys of offers that are shown for one kind alone."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +47,9 @@ class FormField:
 
     place: Place
     kind: str
-    """money, cents, share, count, optional_count, text, day, flag or choice."""
+    """How it is written (`policy_notation`)."""
     value: str
-    """As people write it: 10 for a share of 0.1, 3.50 for 350 cents."""
+    """As people write it: 10 for a share of 0.1, 3.50 for 350 cents, names with commas between them."""
     choices: tuple[str, ...] = ()
 
     @property
@@ -43,91 +68,92 @@ class PolicyForm:
     """Every field of the form."""
 
     sections: tuple[tuple[str, tuple[FormField, ...]], ...]
+    """What shops change most."""
+    others: tuple[tuple[str, tuple[FormField, ...]], ...]
+    """All else, by section of the file."""
     offers: tuple[tuple[Offer, tuple[FormField, ...]], ...]
 
     @property
     def fields(self) -> Iterator[FormField]:
         """All fields."""
-        for _, fields in (*self.sections, *self.offers):
+        for _, fields in (*self.sections, *self.others, *self.offers):
             yield from fields
 
 
 def policy_form(policy: Policy) -> PolicyForm:
     """The form with the values of a policy."""
-    budget = policy.budget
-    caps = policy.caps
-    consent = policy.consent
-    sections = (
-        (
-            "budget",
-            (
-                FormField(("budget", "amount"), "money", _amount(budget.amount)),
-                FormField(("budget", "period"), "choice", budget.period, PERIODS),
-                FormField(("campaigns", "approval_free_below"), "money", _amount(policy.campaigns.approval_free_below)),
-            ),
-        ),
-        (
-            "limits",
-            (
-                FormField(("caps", "offers_per_customer"), "count", str(caps.offers_per_customer)),
-                FormField(("caps", "within_days"), "count", str(caps.within_days)),
-                FormField(("consent", "unknown"), "choice", consent.unknown, ("refuse", "allow")),
-            ),
-        ),
-        (
-            "learning",
-            (
-                FormField(("holdout", "share"), "share", _percent(policy.holdout.share)),
-                FormField(("exploration", "share"), "share", _percent(policy.exploration.share)),
-                FormField(("tasks", "holdout_share"), "share", _percent(policy.tasks.holdout_share)),
-                FormField(("tasks", "window_days"), "count", str(policy.tasks.window_days)),
-                FormField(("tasks", "task_cost_cents"), "cents", _amount(policy.tasks.task_cost_cents / 100)),
-            ),
-        ),
-    )
-    return PolicyForm(sections, tuple((one, _offer_fields(one, n)) for n, one in enumerate(policy.offers)))
-
-
-def _offer_fields(offer: Offer, number: int) -> tuple[FormField, ...]:
-    place = ("offers", number)
-    main = NEEDED_KEYS.get(offer.kind)
-    fields = [
-        FormField((*place, "name"), "text", offer.name),
-        FormField((*place, "is_active"), "flag", "1" if offer.is_active else ""),
-    ]
-    if main and main != "contact_cost_cents":
-        fields.append(_main_field(offer, main, place))
-    if offer.kind == "free_delivery":
-        fields.append(FormField((*place, "delivery_free_from"), "money", _amount(offer.delivery_free_from)))
-    stock = "" if offer.stock is None else str(offer.stock)
-    return (
-        *fields,
-        FormField((*place, "contact_cost_cents"), "cents", _amount(offer.contact_cost_cents / 100)),
-        FormField((*place, "valid_days"), "count", str(offer.valid_days)),
-        FormField((*place, "stock"), "optional_count", stock),
-        FormField((*place, "available_from"), "day", str(offer.available_from or "")),
-        FormField((*place, "available_until"), "day", str(offer.available_until or "")),
+    by_section = {name: tuple(_section_fields(policy, name)) for name in Policy.model_fields if name != "offers"}
+    by_place = {field.place: field for fields in by_section.values() for field in fields}
+    first = {place for places in FIRST.values() for place in places}
+    others = ((name, tuple(one for one in fields if one.place not in first)) for name, fields in by_section.items())
+    return PolicyForm(
+        tuple((code, tuple(by_place[place] for place in places)) for code, places in FIRST.items()),
+        tuple((name, fields) for name, fields in others if fields),
+        tuple((one, tuple(_offer_fields(one, n))) for n, one in enumerate(policy.offers)),
     )
 
 
-def _main_field(offer: Offer, key: str, place: Place) -> FormField:
-    """What the offer takes off or credits."""
-    value = getattr(offer, key)
-    if key.endswith("_share"):
-        return FormField((*place, key), "share", _percent(value))
-    kind = "cents" if key.endswith("_cents") else "money"
-    return FormField((*place, key), kind, _amount(value / 100 if kind == "cents" else value))
+def _section_fields(policy: Policy, section: str) -> Iterator[FormField]:
+    content = getattr(policy, section)
+    if isinstance(content, BaseModel):
+        for key, info in type(content).model_fields.items():
+            yield _field((section, key), info, getattr(content, key))
+        return
+    for name, topic in content.items():
+        yield FormField((section, name), "pairs", write_value("pairs", topic.model_dump(exclude_defaults=True)))
+
+
+def _offer_fields(offer: Offer, number: int) -> Iterator[FormField]:
+    """What people change most first, then what the offer takes off or credits, then all else."""
+    main = NEEDED_KEYS.get(offer.kind, "")
+    shown = [key for key in Offer.model_fields if key not in KEPT and FOR_KINDS.get(key, offer.kind) == offer.kind]
+    shown.sort(key=lambda key: (key not in FIRST_OF_OFFERS, key != main, key not in FOR_KINDS))
+    for key in shown:
+        yield _field(("offers", number, key), Offer.model_fields[key], getattr(offer, key))
+
+
+def _field(place: Place, info: FieldInfo, value: Any) -> FormField:
+    kind, choices = _kind(str(place[-1]), info.annotation, info.metadata)
+    return FormField(place, kind, write_value(kind, value), choices)
+
+
+def _kind(key: str, annotation: Any, bounds: list[Any]) -> tuple[str, tuple[str, ...]]:
+    """How people write a value, and what they choose from."""
+    of, optional = _without_none(annotation)
+    if get_origin(of) is Literal:
+        return "choice", get_args(of)
+    if get_origin(of) is dict:
+        return "toml" if get_origin(get_args(of)[1]) is dict else "pairs", ()
+    if get_origin(of) is tuple:
+        return _kind_of_list(key, get_args(of)[0])
+    if of is float:
+        is_share = any(limit <= 1 for one in bounds for limit in (getattr(one, "le", 2), getattr(one, "lt", 2)))
+        return "money" if key in MONEY else f"{optional}share" if is_share else "number", ()
+    simple = {bool: "flag", str: "text", MessageCap: "limit", date: f"{optional}day", int: f"{optional}count"}
+    return "cents" if key.endswith("_cents") else simple[of], ()
+
+
+def _kind_of_list(key: str, of: Any) -> tuple[str, tuple[str, ...]]:
+    names = LISTED.get(key) or (get_args(of) if get_origin(of) is Literal else ())
+    return ("choices", names) if names else ("limits" if of is MessageCap else "list", ())
+
+
+def _without_none(annotation: Any) -> tuple[Any, str]:
+    """A type without None, and OPTIONAL where it allows that."""
+    if get_origin(annotation) is not UnionType:
+        return annotation, ""
+    return next(one for one in get_args(annotation) if one is not type(None)), OPTIONAL
 
 
 def requested_changes(policy: Policy, values: Mapping[str, str]) -> tuple[dict[Place, object], dict[str, str]]:
     """Values that differ from the policy's, and codes of what is wrong, by the name of the field."""
     changes, problems = dict[Place, object](), dict[str, str]()
     for field in policy_form(policy).fields:
-        text = values.get(field.name, "" if field.kind == "flag" else field.value).strip()
+        text = values.get(field.name, field.value).replace("\r\n", "\n").strip()
         if text == field.value:
             continue
         try:
-            changes[field.place] = _parse(field, text)
+            changes[field.place] = read_value(field.kind, text)
         except ValueError:
             problems[field.name] = f"not_{field.kind}"
     if values.get("new.id", "").strip():
@@ -151,36 +177,6 @@ def _add_offer(number: int, values: Mapping[str, str], changes: dict[Place, obje
     for name, (key, of_kind) in fields.items():
         try:
             if key and (text := values.get(name, "").strip()):
-                changes[*place, key] = _parse(FormField((*place, key), of_kind, ""), text)
+                changes[*place, key] = read_value(of_kind, text)
         except ValueError:
             problems[name] = f"not_{of_kind}"
-
-
-def _parse(field: FormField, text: str) -> Any:
-    """The value of a text. Raises ValueError."""
-    if field.kind in {"text", "choice", "flag"}:
-        return bool(text) if field.kind == "flag" else text
-    if not text and field.kind in {"day", "optional_count"}:
-        return None
-    return date.fromisoformat(text) if field.kind == "day" else _number(field.kind, text)
-
-
-def _number(kind: str, text: str) -> float:
-    if not NUMBER.fullmatch(text):
-        raise ValueError(text)
-    number = float(text.replace(",", "."))
-    if kind in {"count", "optional_count"}:
-        if not number.is_integer():
-            raise ValueError(text)
-        return int(number)
-    if kind == "cents":
-        return round(number * 100)
-    return round(number / 100, 6) if kind == "share" else number
-
-
-def _amount(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.4f}".rstrip("0").rstrip(".")

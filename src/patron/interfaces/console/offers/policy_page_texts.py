@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.i18n.policy_texts import key_text, terms_code, value_text
+from patron.interfaces.i18n.policy_texts import key_text, terms_code, value_text, word_text
 from patron.interfaces.i18n.translations import Words
 from patron.storage.offers.offer_policy import Offer
 
@@ -45,9 +45,9 @@ def offer_rules(offer: Offer, texts: Words, formats: Formats) -> list[str]:
     return [*rules, texts("offers.is_ordinary")] if offer.is_ordinary else rules
 
 
-def policy_choices(codes: Iterable[str], texts: Words) -> list[tuple[str, str]]:
+def policy_choices(key: str, codes: Iterable[str], texts: Words) -> list[tuple[str, str]]:
     """Options of a setting."""
-    return [(code, texts(f"policy_value.{code}")) for code in codes]
+    return [(code, word_text(key, code, texts)) for code in codes]
 
 
 def preview_rows(preview: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

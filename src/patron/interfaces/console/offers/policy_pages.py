@@ -82,7 +82,8 @@ def edit(request: Request) -> Response:
 @needs(Action.ACT, Area.OFFERS)
 def propose_values(request: Request) -> Response:
     """Propose the values of the form."""
-    shop, form = _console(request).answers.shop, dict(form_of(request))
+    shop, sent = _console(request).answers.shop, request.state.form
+    form = {name: ", ".join(one for one in sent.getlist(name) if isinstance(one, str) and one) for name in sent}
     changes, problems = requested_changes(policy_in_force(shop), form)
     if problems:
         return _form(request, form, problems, status=422)
@@ -281,8 +282,13 @@ def _form(
 
 def _by_field(error: PatronError, values: Mapping[str, str]) -> dict[str, str]:
     """What is wrong, by the field that it is about; the rest stays with the error."""
-    named = ((str(problem).partition(" ")[0], problem) for problem in problems_of(error.what))
-    return {name: problem for name, problem in named if name in values}
+    named = ((str(problem).partition(" ")[0].split("."), problem) for problem in problems_of(error.what))
+    # why from the longest: a problem may be about a part of what one field holds
+    of_field = (
+        (next((name for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in values), ""), problem)
+        for parts, problem in named
+    )
+    return {name: problem for name, problem in of_field if name}
 
 
 def _text(

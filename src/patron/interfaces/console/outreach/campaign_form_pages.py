@@ -3,17 +3,20 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.outreach.campaign_list import list_campaigns, version_contents
 from patron.answers.segments.saved_segments import list_segments
+from patron.commands.outreach.campaigns.offers_of_run import offers_of_run
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
-from patron.commands.outreach.messages.message_reach import MessageReach, message_reach
+from patron.commands.outreach.messages.message_reach import MessageReach, message_reach, reach_of_run
 from patron.commands.outreach.messages.sample_message import sample_message
 from patron.commands.segments.save_segment import save_segment
 from patron.interfaces.console.outreach.engagement_pages import (
@@ -22,6 +25,7 @@ from patron.interfaces.console.outreach.engagement_pages import (
     engagement_texts,
     framing,
     message_page,
+    path_of,
     refused_message,
     shop_of,
 )
@@ -48,13 +52,15 @@ from patron.schema.json_texts import parse_json
 from patron.schema.list_pages import MAX_COUNT
 from patron.schema.outreach.channels import CHANNELS
 from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
-from patron.storage.outreach.versioned_drafts import VersionedDrafts
+from patron.storage.outreach.versioned_drafts import IS_OVER, VersionedDrafts
 from patron.storage.shop import Shop
 
 router = APIRouter(route_class=GuardedRoute)
 GOALS = ("profit", "orders", "reactivated")
 FORMATS = ("mjml", "html", "text")
 DAYS = 14
+HEADROOM = 1.2
+"""Budget of a run's offers over what they are expected to cost: that is looked at again when they are planned."""
 STARTER = """\
 <mjml>
   <mj-body>
@@ -81,14 +87,18 @@ def new_campaign(request: Request) -> Response:
     """The form of a new campaign, or of a copy of one."""
     parameters = request.query_params
     require_known(
-        parameters, ("segment", "channel", "topic", "exclude", "offers", "campaign", "from", *FRAME_PARAMETERS)
+        parameters, ("segment", "run", "channel", "topic", "exclude", "offers", "campaign", "from", *FRAME_PARAMETERS)
     )
     if original := parameters.get("from", ""):
         fields = fields_of(version_contents(shop_of(request), CAMPAIGN, original)[0].content)
         return _form(request, fields | {"name": ""})
     chosen = {name: parameters[name] for name in ("segment", "channel", "topic", "campaign") if name in parameters}
-    several = {name: parameters.getlist(name) for name in ("exclude", "offers")}
-    return _form(request, _fresh(request) | chosen | several)
+    several = {name: parameters.getlist(name) for name in ("exclude", "offers") if name in parameters}
+    run_id, lines = parameters.get("run", ""), list_campaigns(shop_of(request))
+    begun = [one.name for one in lines if run_id and one.run == run_id and one.state not in IS_OVER]
+    if begun and "x-part" not in request.headers:
+        return RedirectResponse(path_of(CAMPAIGN, begun[0]), 303)
+    return _form(request, _fresh(request) | _of_run(request, run_id) | chosen | several)
 
 
 @router.get("/campaigns/{name}/edit")
@@ -154,7 +164,7 @@ def draft_message(request: Request) -> Response:
 def _placeholders(fields: Fields) -> dict[str, Any]:
     """What a message does not depend on, so that it can be looked at before the rest of the form is complete."""
     return {
-        "segment": fields["segment"] or "-",
+        "segment": fields["segment"] or ("" if fields["run"] else "-"),
         "budget": 0,
         "holdout_share": 0,
         "start": "2000-01-01T00:00:00",
@@ -171,6 +181,7 @@ def sent_fields(request: Request) -> Fields:
         "version",
         "goal",
         "segment",
+        "run",
         "channel",
         "topic",
         "budget",
@@ -199,7 +210,8 @@ def sent_templates(texts: Mapping[str, str], prefix: str) -> dict[str, dict[str,
 
 def content_of(fields: Fields) -> dict[str, Any]:
     """The content of a campaign file from the fields of a form; what is wrong with it is found when it is read."""
-    content = {name: fields[name] for name in ("name", "goal", "segment", "channel", "topic", "budget", "start", "end")}
+    content = {name: fields[name] for name in ("name", "goal", "channel", "topic", "budget", "start", "end")}
+    content |= {"run": fields["run"], "segment": "" if fields["run"] else fields["segment"]}
     content |= {"exclude": tuple(fields["exclude"]), "offers": tuple(fields["offers"]), "template": fields["templates"]}
     if fields["expect"]:
         content |= {"expect": _expected(fields["expect"])}
@@ -224,7 +236,7 @@ def share_of(percent: str) -> float | str:
 
 def fields_of(content: Mapping[str, Any]) -> Fields:
     """Fields of a form from the content of a campaign."""
-    names = ("name", "goal", "segment", "channel", "topic", "exclude", "offers")
+    names = ("name", "goal", "segment", "run", "channel", "topic", "exclude", "offers")
     fields: Fields = {name: content[name] for name in names}
     times = {name: str(content[name])[:16] for name in ("start", "end")}
     expect = json.dumps(content["expect"]) if content.get("expect") else ""
@@ -258,11 +270,11 @@ def require_free(request: Request, fields: Mapping[str, Any], names: Sequence[st
         raise BadCampaign(what, where="name", todo=todo)
 
 
-def starting_template(locale: str) -> dict[str, str]:
-    """Subject and text to start from, in a language of customers."""
-    texts = words(choose_locale(locale))
-    body = STARTER.format(*(texts(f"starter.{part}") for part in ("hello", "text", "leave", "topics")))
-    return {"subject": texts("starter.subject"), "format": "mjml", "body": body}
+def starting_template(locale: str, about: str = "") -> dict[str, str]:
+    """Subject and text to start from, in a language of customers; perhaps about the `offer` that they get."""
+    texts, end = words(choose_locale(locale)), f"_{about}" if about else ""
+    body = STARTER.format(*(texts(f"starter.{part}") for part in ("hello", f"text{end}", "leave", "topics")))
+    return {"subject": texts(f"starter.subject{end}"), "format": "mjml", "body": body}
 
 
 def _fresh(request: Request) -> Fields:
@@ -273,6 +285,7 @@ def _fresh(request: Request) -> Fields:
         "name": "",
         "goal": "profit",
         "segment": "",
+        "run": "",
         "exclude": [],
         "channel": "email",
         "topic": next(iter(policy.topics), ""),
@@ -286,14 +299,36 @@ def _fresh(request: Request) -> Fields:
     }
 
 
+def _of_run(request: Request, run_id: str) -> Fields:
+    """Fields of a campaign that sends the offers of a run at once; nothing without a run. Raises NotFound, NoRunYet."""
+    if not run_id:
+        return {}
+    console: Console = request.app.state.console
+    shop, texts = console.answers.shop, console.words(request)
+    of_run = offers_of_run(shop, run_id)
+    start = datetime.now(UTC).astimezone(ZoneInfo(shop.settings.shop.time_zone))
+    return {
+        "name": texts("campaign.name_of_run", date=console.formats(texts).date(of_run.as_of)),
+        "run": run_id,
+        "topic": shop.policy.outbox_topic or next(iter(shop.policy.topics), ""),
+        "offers": list(of_run.offers),
+        "budget": str(ceil(of_run.cost_cents * HEADROOM / 100)),
+        "templates": {shop.settings.shop.locale: starting_template(shop.settings.shop.locale, "offer")},
+        "start": f"{start:%Y-%m-%dT%H:%M}",
+        "end": f"{start + timedelta(days=DAYS):%Y-%m-%dT%H:%M}",
+    }
+
+
 def reach_of_form(shop: Shop, fields: Mapping[str, Any], texts: Words) -> tuple[MessageReach | None, str]:
     """Whom the message may go to, once segment and channel are chosen, or why that is not known."""
-    if not fields["segment"] or not fields["channel"]:
+    run_id = fields.get("run", "")
+    if not (fields["segment"] or run_id) or not fields["channel"]:
         return None, ""
     about = {name: fields[name] for name in ("channel", "topic", "exclude")}
     about |= {"offers": fields.get("offers", ()), "campaign": fields.get("of") or fields.get("campaign", "")}
+    count = partial(reach_of_run, shop, run_id) if run_id else partial(message_reach, shop, fields["segment"])
     try:
-        return message_reach(shop, fields["segment"], **about, now=datetime.now(UTC)), ""
+        return count(**about, now=datetime.now(UTC)), ""
     except NoRunYet:
         return None, texts("reach.no_run")
     except PatronError:

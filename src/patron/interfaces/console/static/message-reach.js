@@ -1,7 +1,7 @@
 // Counts anew whom a message may go to when segment, channel, topic or offers of the form change.
 "use strict";
 
-const NAMES = { trigger_enters: "segment", trigger_segment: "segment", segment: "segment", channel: "channel", topic: "topic", exclude: "exclude", offers: "offers", of: "campaign" };
+const NAMES = { trigger_enters: "segment", trigger_segment: "segment", segment: "segment", run: "run", channel: "channel", topic: "topic", exclude: "exclude", offers: "offers", of: "campaign" };
 const SEVERAL = ["exclude", "offers"];
 let overtaken = new AbortController();
 

@@ -23,7 +23,9 @@ def upgrade() -> None:
     table = op.create_table(
         "deliveries",
         sa.Column("run_id", sa.Text(), nullable=False, comment="run whose offers it is about"),
-        sa.Column("state", sa.Text(), nullable=False, comment="reserved, confirmed, expired, withdrawn, held"),
+        sa.Column(
+            "state", sa.Text(), nullable=False, comment="reserved, confirmed, expired, withdrawn, held, campaign"
+        ),
         sa.Column("reserved_until", TIME, comment="when a reservation expires; NULL where the run kept none"),
         sa.Column("changed_at", TIME, comment="when it was confirmed, expired or withdrawn; NULL while reserved"),
         sa.Column("changed_by", sa.Text(), nullable=False, comment="who confirmed or withdrew, as written; else empty"),
@@ -35,6 +37,7 @@ def upgrade() -> None:
         ),
         sa.Column("sent_at", TIME, comment="when confirmed offers were sent; NULL where that is not known"),
         sa.Column("reason", sa.Text(), nullable=False, comment="why it was withdrawn, as written; empty without one"),
+        sa.Column("campaign", sa.Text(), nullable=False, comment="campaign that sends them; empty without one"),
         sa.PrimaryKeyConstraint("run_id"),
     )
     connection = op.get_bind()
@@ -45,6 +48,7 @@ def upgrade() -> None:
         "evidence": "",
         "sent_at": None,
         "reason": "",
+        "campaign": "",
     }
     rows = {
         one.run_id: empty

@@ -77,7 +77,10 @@ def settle_when_free(shop: Shop, *, now: datetime) -> None:
 
 def _settle(shop: Shop, delivery: Delivery, now: datetime) -> None:
     folder = _folder(shop, delivery.run_id)
-    if _confirm_found(shop, delivery, now) or delivery.reserved_until is None or delivery.reserved_until > now:
+    if _confirm_found(shop, delivery, now) or delivery.reserved_until is None:
+        return
+    if delivery.reserved_until > now:
+        release_offers(folder)  # why: an approval or a withdrawal that was cut off before it counted held them back
         return
     if not has_offers(folder):
         return

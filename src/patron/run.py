@@ -248,6 +248,13 @@ def require_open(shop: Shop, run: Run) -> None:
     Another run of the cutoff would decide other offers for money that is gone.
     """
     delivery, folder = delivery_of(shop.store, run.run_id), shop.folder / "outbox" / run.run_id
+    if delivery and delivery.campaign:
+        raise WorkspaceError(
+            f"the campaign {delivery.campaign!r} sends the offers of the run {run.run_id}, so that it cannot decide"
+            " again",
+            where="--as-of",
+            todo="Name a later cutoff: its run decides with what is left of the budget.",
+        )
     if (delivery is None or not (delivery.is_withdrawn or delivery.is_certain)) and not is_sent(folder):
         if has_offers(folder) or not _has_written_offers(shop, run):
             return

@@ -180,10 +180,10 @@ class NotingStore:
 
 
 WRITTEN_BY_COMMANDS = {
-    *("assignments", "campaigns", "campaign_steps", "messages"),
+    *("assignments", "campaigns", "campaign_steps", "deliveries", "messages"),
     *("customer_tags", "customer_tasks", "season_calendars", "suppressions"),
 }
-"""Tables of the store that no stage writes: what people plan, refuse and expect."""
+"""Tables of the store that no stage writes: what people plan, confirm, refuse and expect."""
 
 
 def faults(declared: Mapping[str, Declaration], uses: Mapping[str, frozenset[str]]) -> list[str]:

@@ -1,7 +1,9 @@
 """A workspace in which one run has finished, made once, and copies of it to break."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +25,13 @@ def finished(tmp_path_factory) -> Path:
     return made_once(tmp_path_factory, "finished", make_finished)
 
 
-def make_finished(home: Path) -> None:
+@pytest.fixture(scope="session")
+def finished_with_addresses(tmp_path_factory) -> Path:
+    """The same with e-mail addresses of all twenty customers."""
+    return made_once(tmp_path_factory, "finished_with_addresses", partial(make_finished, has_addresses=True))
+
+
+def make_finished(home: Path, *, has_addresses: bool = False) -> None:
     """Load orders of twenty customers in two parts, and run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
@@ -38,6 +46,8 @@ def make_finished(home: Path) -> None:
             "user_id": [f"u{n % 20}" for n in range(len(days))],
             "revenue_cents": [1000 + n for n in range(len(days))],
         }
+        if has_addresses:
+            columns["personal"] = [json.dumps({"email": f"u{n % 20}@customers.example"}) for n in range(len(days))]
         orders = pa.table(columns)
         for part in (orders[:60], orders[60:]):
             load_events(shop, part, source="web", known="occurred", received_at=AS_OF)

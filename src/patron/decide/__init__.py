@@ -27,6 +27,7 @@ READS = (
     "events",
     "messages",
     "assignments",
+    "deliveries",
     "campaigns",
     "campaign_steps",
     "vault",

@@ -20,13 +20,20 @@ from patron.measure.decision_outcomes import (
 from patron.measure.empirical_bayes import shrunk_effects
 from patron.measure.offer_effects import ALL, ANY, REACH_95, OfferEffect, offer_effects
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED
+from patron.schema.table_definition import TEXT, TIME
 from patron.schema.tables import ASSIGNMENT_CHECKS, EFFECTS
+from patron.storage.models.model_decisions import utc
 from patron.storage.outreach.campaign_tables import MESSAGES
 from patron.storage.runs.stage_view import StageView
 
 ORDERS_OF_DECISION = (
     *("customer_id", "action", "reason", "purchase", "has_forecast", "window_days", "order_count", "used_orders"),
 )
+
+
+SECONDS_A_DAY = 86_400
+LEAST_SENT_SHARE = 0.5
+"""Of whom a campaign must have sent each offer of a run: what was sent to a few says little of what was decided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +106,31 @@ def _measured_outcomes(view: StageView) -> MeasuredOutcomes | None:
 
 
 def _sent_by_campaigns(view: StageView) -> set[str]:
-    """Runs of whose offers a campaign has sent some: their decisions count as they were drawn, whoever was reached."""
+    """Runs whose offers campaigns sent soon, each to at least half of whom it was decided for.
+
+    Their decisions count as they were drawn, whoever was not reached: so the probabilities stay right.
+    """
     campaigns = dict(view.deliveries.campaigns)
     table = MESSAGES.c
-    chosen = sa.select(table.campaign).distinct()
+    chosen = sa.select(table.campaign, table.customer_id, table.offer, table.sent_at)
     of_runs = (table.campaign.in_(campaigns.values()), table.state.in_(MAY_HAVE_ARRIVED), table.offer != "")
     with view.declared_store.begin() as connection:
-        sent = set(connection.scalars(chosen.where(*of_runs)))
-    return {run_id for run_id, campaign in campaigns.items() if campaign in sent}
+        rows = connection.execute(chosen.where(*of_runs)).mappings().all()
+    run_of = {campaign: run_id for run_id, campaign in campaigns.items()}
+    sent = {"run_id": [run_of[row["campaign"]] for row in rows], "customer_id": [row["customer_id"] for row in rows]}
+    sent |= {"action": [row["offer"] for row in rows], "sent_at": [utc(row["sent_at"]) for row in rows]}
+    seconds = view.policy.channel.confirm_within_days * SECONDS_A_DAY
+    types = {"run_id": TEXT, "customer_id": TEXT, "action": TEXT, "sent_at": TIME}
+    shares = view.query(
+        f"""
+select d.run_id, count(s.customer_id) * 1.0 / count(*) as share from decisions d
+left join sent s on s.run_id = d.run_id and s.customer_id = d.customer_id and s.action = d.action
+  and seconds_of(s.sent_at) < seconds_of(d.as_of) + {seconds}
+where d.run_id in (select run_id from sent) and d.action <> 'none' group by d.run_id, d.action order by d.run_id""",
+        sent=pa.table({name: pa.array(values, types[name]) for name, values in sent.items()}),
+    ).to_pylist()
+    few = {row["run_id"] for row in shares if row["share"] < LEAST_SENT_SHARE}
+    return {row["run_id"] for row in shares} - few
 
 
 def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:

@@ -15,6 +15,7 @@ EDIT_TEXT = Sentence("edit_text", "Edit its text.")
 
 Place = tuple[str | int, ...]
 """Where a value is: ("budget", "amount"), or ("offers", 0, "name") in the first [[offers]]."""
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?\s*(#.*)?")
 
 
@@ -113,6 +114,11 @@ def _comment(line: str) -> str:
     return ""
 
 
+def key_literal(key: str) -> str:
+    """A key as TOML has it: in quotes where it is not letters, digits, _ and - alone."""
+    return key if BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+
+
 def literal(value: object) -> str:
     """A value as TOML has it."""
     if isinstance(value, bool):
@@ -124,6 +130,6 @@ def literal(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(literal(one) for one in value)}]"
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{key} = {literal(one)}" for key, one in value.items())
+        pairs = ", ".join(f"{key_literal(key)} = {literal(one)}" for key, one in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     return repr(value)

@@ -55,12 +55,12 @@ POLICY = {"consent": {"unknown": "allow"}, "offers": OFFERS, "caps": {"offers_pe
 
 
 @pytest.fixture(scope="module")
-def shop(finished, tmp_path_factory):
+def shop(finished_with_addresses, tmp_path_factory):
     home = tmp_path_factory.mktemp("campaigns")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        shutil.copytree(finished, home, dirs_exist_ok=True)
+        shutil.copytree(finished_with_addresses, home, dirs_exist_ok=True)
         shop = Shop.open(home / "w")
         shop.policy = Policy.model_validate(POLICY)
         with shop.store.begin() as connection:

@@ -28,5 +28,5 @@ def download_offers(context: RequestContext, run_id: str) -> bytes:
     except (IndexError, FileNotFoundError):  # why: a mail system may take it at any time
         raise NotFound(NO_OFFERS_FILE(run=run_id), where="run", todo=SEE_OUTBOX_LIST) from None
     rows = sum(1 for _ in csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-    record_list_export(context, ExportedList.OFFERS, row_count=max(rows - 1, 0))
+    record_list_export(context, ExportedList.OFFERS, row_count=max(rows - 1, 0), query=run_id)
     return content

@@ -134,7 +134,7 @@ class Campaign(DraftFile):
     budget: float = Field(ge=0, le=MAX_MONEY)
     """What it may cost, in the shop's currency."""
     holdout_share: float = Field(default=0.2, ge=0, le=0.9)
-    """Share of the audience that is sent nothing, so that the effect can be measured; of a run, its own holdout is."""
+    """Share of the audience that is sent nothing, so that the effect can be measured; of a run, see `drawn_share`."""
     start: datetime
     """When the first message goes out, by the shop's clock."""
     end: datetime
@@ -144,7 +144,7 @@ class Campaign(DraftFile):
     expect: Expectation | None = None
     """What `patron campaign try` requires of it."""
 
-    _one_line = field_validator("name")(is_line)
+    _one_line = field_validator("name", "run")(is_line)
     _by_shop_clock = field_validator("start", "end")(shop_time)
     _languages = field_validator("template")(has_languages)
 
@@ -161,6 +161,11 @@ class Campaign(DraftFile):
         if self.end <= self.start:
             raise ValueError(NEEDS_END(start=self.start))
         return self
+
+    @property
+    def drawn_share(self) -> float:
+        """Share of the audience that is held out; nobody of a run's, which has held out whom it compares with."""
+        return 0.0 if self.run else self.holdout_share
 
     @property
     def segments(self) -> frozenset[str]:

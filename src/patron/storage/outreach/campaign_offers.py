@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.schema.outreach.message_states import MAY_HAVE_ARRIVED, MessageState
-from patron.storage.outreach.campaign_file import CAMPAIGN, Campaign
+from patron.storage.offers.delivery_tables import DELIVERIES
+from patron.storage.outreach.campaign_file import CAMPAIGN
 from patron.storage.outreach.campaign_tables import ASSIGNMENTS, MESSAGES
-from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING, SavedVersion
+from patron.storage.outreach.versioned_drafts import APPROVED, PAUSED, PLANNED, RUNNING
 from patron.storage.store.declared_store import DeclaredStore
 from patron.storage.store.store import Store
 
@@ -33,12 +34,12 @@ def offers_by_customer(
 def offers_issued(
     store: Store | DeclaredStore, since: datetime, until: datetime, *, with_plans: bool = True, without: str = ""
 ) -> Counter[str]:
-    """How many of each offer campaigns gave within a period, or plan to."""
+    """How many of each offer campaigns gave within a period, or plan to; of the campaign `without` what it gave."""
     table = MESSAGES.c
     sent = sa.select(table.offer, sa.func.count(table.message_id)).group_by(table.offer)
-    of_others = (table.offer != "", table.campaign != without, _is_sent(since, until))
     with store.begin() as connection:
-        counts = Counter[str]({row[0]: row[-1] for row in connection.execute(sent.where(*of_others))})
+        rows = connection.execute(sent.where(table.offer != "", _is_sent(since, until)))
+        counts = Counter[str]({row[0]: row[-1] for row in rows})
     if with_plans:
         counts.update(offer for _, offer, _ in _planned(store, since, until, without) if offer)
     return counts
@@ -83,18 +84,16 @@ def _planned(
         message.state != MessageState.WAITING,
     )
     with store.begin() as connection:
-        reserved = [one.name for one in CAMPAIGN.all_saved(connection) if one.state in RESERVED and not _is_of_run(one)]
+        given = set(connection.scalars(sa.select(DELIVERIES.c.campaign).where(DELIVERIES.c.campaign != "")))
+        campaigns = [one for one in CAMPAIGN.all_saved(connection) if one.state in RESERVED]
+        # why: until a run's offers are given to the campaign that sends them, the run holds them
+        reserved = [one.name for one in campaigns if not one.content.run or one.name in given]
         chosen = sa.select(table.customer_id, table.offer, table.expected_cost_cents).where(
             *(table.campaign != without, table.campaign.in_(reserved), table.is_planned, ~is_settled),
             *(table.send_at >= since.astimezone(UTC), table.send_at < until.astimezone(UTC)),
         )
         rows = connection.execute(chosen).mappings().all() if reserved else []
     return [(row["customer_id"], row["offer"], row["expected_cost_cents"] or 0.0) for row in rows]
-
-
-def _is_of_run(saved: SavedVersion[Campaign]) -> bool:
-    """Whether a run still holds what the campaign plans to send: it sends the offers of one, and was never approved."""
-    return bool(saved.content.run) and saved.last("approved") is None
 
 
 def _is_sent(since: datetime | None, until: datetime | None) -> sa.ColumnElement[bool]:

@@ -29,9 +29,17 @@ def run(workspace):
     return lambda *words: run_patron("campaign", *words, "--workspace", workspace)
 
 
+def write_example(run, folder, name="hello"):
+    """The example's file by a channel for which everybody in the made shop has an address."""
+    assert run("save", "--example", "--out", folder).code == 0
+    file = folder / "campaign.toml"
+    text = file.read_text("utf-8").replace('channel = "email"', 'channel = "webhook"', 1)
+    file.write_text(text.replace('"hello"', f'"{name}"', 1), encoding="utf-8")
+    return file
+
+
 def test_the_example_is_saved_planned_and_approved_by_another_person(run, tmp_path):
-    assert run("save", "--example", "--out", tmp_path).code == 0
-    file = tmp_path / "campaign.toml"
+    file = write_example(run, tmp_path)
     saved = run("save", file, "--as", "Ann", "--json")
     assert json.loads(saved.out) == {"name": "hello", "version": 1, "state": "draft"}
     plan = json.loads(run("plan", "hello", "--json").out)
@@ -80,9 +88,7 @@ def test_a_missing_or_broken_file_is_refused_with_what_to_do(run, tmp_path):
 
 
 def test_each_step_names_the_next_one(run, tmp_path):
-    run("save", "--example", "--out", tmp_path)
-    file = tmp_path / "campaign.toml"
-    file.write_text(file.read_text("utf-8").replace('"hello"', '"next steps"', 1), encoding="utf-8")
+    file = write_example(run, tmp_path, "next steps")
     assert 'patron campaign plan "next steps"' in run("save", file, "--as", "Ann").out
     assert "Nothing goes out before it is planned and approved" in run("send", "next steps", "--dry-run").out
     assert 'patron campaign approve "next steps"' in run("plan", "next steps").out

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patron.interfaces.console.offers.policy_form import KEPT, policy_form, requested_changes
+from patron.interfaces.console.offers.policy_notation import read_value, write_value
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.translations import words
 from patron.storage.offers.offer_policy import Offer
@@ -79,6 +80,9 @@ def test_a_form_that_nobody_changed_changes_nothing():
         ("offers.0.delivery_free_from", "45.50", 45.5),
         ("offers.2.reasons", "overdue, returns", ["overdue", "returns"]),
         ("offers.2.margin_share", "30", 0.3),
+        ("recommendations.blocked", '"A,1", B', ["A,1", "B"]),
+        ("consent.names", '"a=b" = analytics', {"a=b": "analytics"}),
+        ("topics.news", 'en = News for "VIPs"', {"en": 'News for "VIPs"'}),
     ],
 )
 def test_a_changed_field_becomes_the_value_of_the_file(name, text, value):
@@ -93,6 +97,8 @@ def test_a_changed_field_becomes_the_value_of_the_file(name, text, value):
         ("at_risk.at_risk_from", "half", "not_share"),
         ("recommendations.bought_within_days", "two weeks", "not_number"),
         ("messages.caps", "3 a week", "not_limits"),
+        ("budget.amount", "1,500", "not_money"),
+        ("recommendations.blocked", '"A,1', "not_list"),
         ("messages.soft_bounces", "", "not_limit"),
         ("consent.names", "C0002", "not_pairs"),
         ("recommendations.scenarios", "cart = 4 =", "not_toml"),
@@ -109,6 +115,17 @@ def test_free_delivery_alone_has_the_size_from_which_orders_are_delivered_free_a
     places = {field.place: field for field in policy_form(WHOLE).fields}
     assert places["offers", 0, "delivery_free_from"].value == "0.00"
     assert ("offers", 1, "delivery_free_from") not in places
+
+
+TEXTS = st.text(st.characters(exclude_categories=["C"]), min_size=1)
+
+
+@given(st.lists(TEXTS), st.dictionaries(TEXTS, TEXTS))
+def test_names_are_read_as_they_are_written_whatever_they_hold(names, pairs):
+    listed = [one for one in names if one.strip()]
+    assert read_value("list", write_value("list", listed)) == listed
+    assert read_value("pairs", write_value("pairs", pairs)) == pairs
+    assert read_value("toml", write_value("toml", {name: {"count": 4} for name in pairs})).keys() == pairs.keys()
 
 
 @given(st.data())

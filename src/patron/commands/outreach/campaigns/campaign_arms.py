@@ -75,7 +75,7 @@ def campaign_arms(store: Store, snapshot: Snapshot, campaign: str) -> CampaignAr
 
 
 def holdout_shares(store: Store, campaign: str) -> set[float]:
-    """Shares of the holdout that all versions of a campaign or a journey draw; 0 where the holdout is that of a run."""
+    """Shares of the holdout that all versions of a campaign or a journey draw; nobody of a run's is held out."""
     with store.begin() as connection:
         contents = connection.scalars(sa.select(CAMPAIGNS.c.content).where(CAMPAIGNS.c.name == campaign))
         versions = [msgspec.json.decode(content) for content in contents]

@@ -1,5 +1,7 @@
 """What a plan of a campaign follows from: the audience and what is known of it, arms drawn before, budget, evidence."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -26,6 +28,7 @@ from patron.commands.outreach.campaigns.campaign_policy_terms import (
 from patron.commands.outreach.campaigns.campaign_send_times import SendWindow
 from patron.commands.outreach.campaigns.campaign_steps import require_not_over
 from patron.commands.outreach.campaigns.offers_of_run import CHOOSE_OTHER_RUN, decided_offers, require_reserved
+from patron.commands.outreach.messages.lasting_obstacles import lasting_obstacles
 from patron.decide.campaign_selection import (
     CampaignSelection,
     CampaignTerms,
@@ -67,6 +70,8 @@ class CampaignDraft:
     """Members who are not excluded and were sent nothing yet, in order of customer_id, and what is known of each."""
     member_count: int
     excluded_count: int
+    obstacles: Mapping[str, int]
+    """How many of the others no message can reach, by reason."""
     is_held_out: Flags
     stored: dict[str, Assigned]
     budget: PeriodBudget
@@ -89,18 +94,19 @@ class CampaignDraft:
         excluded = members.num_rows - audience.num_rows
         stored, before = stored_assignments(shop.store, saved.name), predecessors(snapshot)
         audience = _without_recipients(audience, stored, before)
+        about = {"channel": campaign.channel, "topic": campaign.topic, "now": now, "end": window.end}
+        obstacles = lasting_obstacles(snapshot, audience, **about)
+        reachable = pc.invert(pc.is_in(audience["customer_id"], value_set=pa.array(sorted(obstacles), pa.string())))
+        audience = audience.filter(reachable)
         rows = audience_rows(snapshot, policy, audience, without_run=campaign.run, without_campaign=saved.name)
         arms = {customer: one.is_holdout for customer, one in stored.items()}
         customers = rows["customer_id"].to_pylist()
-        if campaign.run:
-            held_out = dict(zip(members["customer_id"].to_pylist(), members["is_holdout"].to_pylist(), strict=True))
-            arms = held_out | arms
-        is_held_out = draw_holdout(saved.name, campaign.holdout_share, customers, arms, before)
+        is_held_out = draw_holdout(saved.name, campaign.drawn_share, customers, arms, before)
         budget = period_budget(shop, snapshot, campaign)
         return cls(
             *(shop, saved, snapshot, window),
             tuple(audience["action"].to_pylist()) if campaign.run else None,
-            *(rows, members.num_rows, excluded, is_held_out, stored, budget),
+            *(rows, members.num_rows, excluded, Counter(obstacles.values()), is_held_out, stored, budget),
         )
 
     def select(self) -> tuple[CampaignSelection, GainFactor]:
@@ -137,7 +143,7 @@ class CampaignDraft:
 def _members(shop: Shop, snapshot: Snapshot, campaign: Campaign) -> pa.Table:
     """Whom the campaign is for, before it excludes anybody. Raises BadCampaign for nobody, NotFound for the segment."""
     if campaign.run:
-        require_reserved(shop, campaign)
+        require_reserved(shop, campaign.run, campaign.name)
         members = decided_offers(snapshot, campaign.run, campaign.offers)
         if not members.num_rows:
             what = NONE_OF_OFFERS(run=campaign.run, name=campaign.name)

@@ -172,7 +172,9 @@ def detectable(
     """What a holdout can show; `counts` are treated and holdout, `money` the currency of the sentence."""
     treated, holdout = counts["treated"], counts["holdout"]
     if min(treated, holdout) < 2:
-        sentence = "Nothing can be measured without a holdout: set holdout_share above 0."
+        sentence = (
+            "Without a holdout of its own it has nothing to compare with: set holdout_share, or see a run's effects."
+        )
         return Detectable(
             expected_cents,
             None,

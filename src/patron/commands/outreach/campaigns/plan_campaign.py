@@ -1,6 +1,7 @@
 """Plan a campaign in money: who is written to with which offer and when, what it will bring, what will be known."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,6 +50,10 @@ LEFT_OUT_HOLDOUT = Sentence("left_out_holdout", "all of them are in the holdout"
 REASONS_LEFT_OUT = {
     EXCLUDED: Sentence("left_out.excluded", "in a segment that the campaign excludes"),
     "no_consent": Sentence("left_out.no_consent", "may not be contacted"),
+    "no_address": Sentence("left_out.no_address", "have no address for this channel"),
+    "suppressed": Sentence("left_out.suppressed", "unsubscribed, or their address bounced or complained"),
+    "topic_withdrawn": Sentence("left_out.topic_withdrawn", "unsubscribed from this topic"),
+    "capped": Sentence("left_out.capped", "had as many messages as the policy allows until it ends"),
     "cap_reached": Sentence("left_out.cap_reached", "had as many offers lately as the policy allows"),
     "not_eligible": Sentence("left_out.not_eligible", "no offer of the campaign is for them"),
     "over_budget": Sentence("left_out.over_budget", "worth it, but the budget ends"),
@@ -140,7 +145,7 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     selection, factor = draft.select()
     chosen = np.flatnonzero(selection.is_selected)
     is_holdout = draft.is_held_out[chosen]
-    left_out = _left_out(selection, draft.excluded_count)
+    left_out = _left_out(selection, {EXCLUDED: draft.excluded_count, **draft.obstacles})
     if not (~is_holdout).any():
         reasons = tuple(_left_out_text(name, count) for name, count in left_out.items())
         what = NOBODY_WRITTEN(reasons=reasons or (LEFT_OUT_HOLDOUT,))
@@ -222,10 +227,9 @@ def _offer_plans(
     return tuple(plans)
 
 
-def _left_out(selection: CampaignSelection, excluded: int) -> dict[str, int]:
-    """How many members are not written to, by reason; the holdout is not among them."""
+def _left_out(selection: CampaignSelection, before: Mapping[str, int]) -> dict[str, int]:
+    """How many members are not written to, by reason, those included who were left out before; not the holdout."""
     names, counts = np.unique(selection.reason[~selection.is_selected], return_counts=True)
     reasons = Counter(dict(zip(names.tolist(), counts.tolist(), strict=True)))
-    if excluded:
-        reasons[EXCLUDED] = excluded
+    reasons += Counter(before)
     return dict(reasons.most_common())

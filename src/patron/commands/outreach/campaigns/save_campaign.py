@@ -6,6 +6,7 @@ from pathlib import Path
 from patron.commands.outreach.campaigns import campaign_steps
 from patron.commands.outreach.campaigns.campaign_policy_terms import campaign_policy
 from patron.commands.outreach.campaigns.campaign_steps import BaseVersion, VersionState
+from patron.commands.outreach.campaigns.offers_of_run import require_run_kept
 from patron.engage.templates.message_template import MessageTemplates
 from patron.govern.access.operations import operation
 from patron.govern.access.request_context import RequestContext
@@ -73,14 +74,16 @@ def save_campaign(context: RequestContext, campaign: Campaign, *, base: int | No
     """Save a campaign as a draft: a new version; an unchanged one stays as it is.
 
     `base` is the version that was changed: raises EditConflict where another one was saved since.
-    Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, and a campaign that is
-    over; BadTemplate for a template that is not valid in any of the languages.
+    Raises BadCampaign for an offer or a topic that the policy does not have, an unknown channel, a campaign that is
+    over, and another audience than the run whose offers it was given;
+    BadTemplate for a template that is not valid in any of the languages.
     """
     campaign_policy(context.shop.policy, campaign)
     campaign_steps.require_known(CAMPAIGN, NO_TOPIC, [("topic", campaign.topic)], context.shop.policy.topics)
     campaign_steps.require_known(CAMPAIGN, NO_CHANNEL, [("channel", campaign.channel)], CHANNELS)
     MessageTemplates.of(campaign.template, context.shop.settings.shop.locale).require_known_names()
     with context.shop.store.begin() as connection:
+        require_run_kept(connection, campaign)
         return campaign_steps.save(context, connection, CAMPAIGN, campaign, base)
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from patron.commands.outreach.campaigns.offers_of_run import decided_offers
-from patron.commands.outreach.messages.message_batch import customer_facts, ids_until_now, times_written_to
+from patron.commands.outreach.messages.lasting_obstacles import facts_of
 from patron.engage.recipients import Recipient, recipients
 from patron.engage.send_eligibility import CustomerFacts, SendRules, lasting_obstacle
 from patron.govern.access.operations import operation
@@ -103,8 +103,7 @@ def reach_of_run(  # noqa: PLR0913 - what a form holds that decides whom its mes
 ) -> MessageReach:
     """The same of the customers whom a run gives one of some offers. Raises as `message_reach`."""
     view = last_run(shop)
-    decided = decided_offers(view, run_id, offers)
-    members = decided.filter(pc.invert(decided["is_holdout"]))
+    members = decided_offers(view, run_id, offers)
     kept = without_members(view, members, exclude)
     ids, capped = kept["customer_id"].to_pylist(), _capped(view, campaign, run_id)
     reach = reach_of_customers(shop, ids, channel=channel, topic=topic, now=now, capped=capped)
@@ -176,12 +175,8 @@ def count_obstacles(
 
 def _obstacles(shop: Shop, people: Sequence[Recipient], channel: str, topic: str, now: datetime) -> list[str]:
     """The first obstacle of each; empty where there is none."""
-    policy = shop.policy
-    ids = sorted(set[str]().union(*map(ids_until_now, people)))
-    times = times_written_to(shop, ids, now)
-    facts = customer_facts(shop, people, channel, topic, times)
-    rules = SendRules(policy.consent, policy.messages, end=now)
-    return [_obstacle(facts[person.customer_id], rules, now) for person in people]
+    rules = SendRules(shop.policy.consent, shop.policy.messages, end=now)
+    return [_obstacle(facts, rules, now) for facts in facts_of(shop, people, channel, topic, now)]
 
 
 def _obstacle(facts: CustomerFacts, rules: SendRules, now: datetime) -> str:

@@ -150,7 +150,7 @@ def requested_changes(policy: Policy, values: Mapping[str, str]) -> tuple[dict[P
     changes, problems = dict[Place, object](), dict[str, str]()
     for field in policy_form(policy).fields:
         text = values.get(field.name, field.value).replace("\r\n", "\n").strip()
-        if text == field.value:
+        if text == field.value.strip():
             continue
         try:
             changes[field.place] = read_value(field.kind, text)

@@ -1,5 +1,6 @@
 """How people write the values of a policy, by the kind of a value: to text and back."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -7,9 +8,12 @@ from datetime import date
 from typing import Any
 
 from patron.storage.outreach.message_policy import MessageCap
-from patron.storage.toml_edit import literal
+from patron.storage.toml_edit import key_literal, literal
 
-NUMBER = re.compile(r"-?\d{1,15}([.,]\d{1,6})?")
+NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6}|,(?!\d{3}$)\d{1,6})?")
+"""1,500 is refused: it may be a thousand and a half, or one and a half."""
+PAIR = re.compile(r'("(?:[^"\\]|\\.)*"|[^="]+?)\s*=\s*(.+)')
+ITEM = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*|[^,]+')
 LIMIT = re.compile(r"(\d{1,6})\s*/\s*(\d{1,6})")
 OPTIONAL = "optional_"
 """What the kind of a value begins with that may be left out."""
@@ -31,8 +35,18 @@ def _share(value: float) -> str:
     return f"{value * 100:.4f}".rstrip("0").rstrip(".")
 
 
+def _list(values: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, values))
+
+
+def _quoted(text: str) -> str:
+    """A text that stands for itself in a list or a pair: in quotes where it holds what divides them."""
+    is_plain = text.isprintable() and text == text.strip() and text and not set(text) & set('",=')
+    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
 def _pairs(values: Mapping[str, str]) -> str:
-    return "\n".join(f"{name} = {text}" for name, text in values.items())
+    return "\n".join(f"{_quoted(name)} = {_quoted(text)}" for name, text in values.items())
 
 
 def _limits(limits: Sequence[MessageCap]) -> str:
@@ -40,7 +54,7 @@ def _limits(limits: Sequence[MessageCap]) -> str:
 
 
 def _toml(values: Mapping[str, Any]) -> str:
-    return "\n".join(f"{name} = {literal(one)}" for name, one in values.items())
+    return "\n".join(f"{key_literal(name)} = {literal(one)}" for name, one in values.items())
 
 
 def _read_number(text: str) -> float:
@@ -57,7 +71,12 @@ def _read_count(text: str) -> int:
 
 
 def _read_list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [_unquoted(part.strip()) for part in ITEM.findall(text) if part.strip()]
+
+
+def _unquoted(text: str) -> str:
+    """What a text stands for. Raises ValueError for a quote that does not end."""
+    return json.loads(text) if text.startswith('"') else text
 
 
 def _lines(text: str) -> list[str]:
@@ -65,10 +84,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _read_pairs(text: str) -> dict[str, str]:
-    pairs = [[part.strip() for part in line.partition("=")] for line in _lines(text)]
-    if not all(name and equals and value for name, equals, value in pairs):
+    matches = [PAIR.fullmatch(line) for line in _lines(text)]
+    if not all(matches):
         raise ValueError(text)
-    return {name: value.strip('"') for name, _, value in pairs}
+    return {_unquoted(match[1]): _unquoted(match[2]) for match in matches if match}
 
 
 def _read_limits(text: str) -> list[dict[str, int]]:
@@ -89,7 +108,7 @@ WRITERS: Mapping[str, Callable[[Any], str]] = {
     "share": _share,
     "number": "{:g}".format,
     "flag": lambda is_set: "1" if is_set else "",
-    "list": ", ".join,
+    "list": _list,
     "choices": ", ".join,
     "pairs": _pairs,
     "limit": lambda limit: _limits([limit]),

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from patron.answers.outreach.campaign_list import list_campaigns, version_contents
 from patron.answers.segments.saved_segments import list_segments
-from patron.commands.outreach.campaigns.offers_of_run import offers_of_run
+from patron.commands.outreach.campaigns.offers_of_run import offers_of_run, require_reserved
 from patron.commands.outreach.campaigns.save_campaign import save_campaign
 from patron.commands.outreach.messages.message_reach import MessageReach, message_reach, reach_of_run
 from patron.commands.outreach.messages.sample_message import sample_message
@@ -98,7 +98,13 @@ def new_campaign(request: Request) -> Response:
     begun = [one.name for one in lines if run_id and one.run == run_id and one.state not in IS_OVER]
     if begun and "x-part" not in request.headers:
         return RedirectResponse(path_of(CAMPAIGN, begun[0]), 303)
-    return _form(request, _fresh(request) | _of_run(request, run_id) | chosen | several)
+    fields = _fresh(request) | _of_run(request, run_id) | chosen | several
+    try:
+        if run_id:
+            require_reserved(shop_of(request), run_id)
+    except BadCampaign as error:
+        return _form(request, fields, error=error)
+    return _form(request, fields)
 
 
 @router.get("/campaigns/{name}/edit")

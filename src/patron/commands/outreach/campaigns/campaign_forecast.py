@@ -172,9 +172,7 @@ def detectable(
     """What a holdout can show; `counts` are treated and holdout, `money` the currency of the sentence."""
     treated, holdout = counts["treated"], counts["holdout"]
     if min(treated, holdout) < 2:
-        sentence = (
-            "Without a holdout of its own it has nothing to compare with: set holdout_share, or see a run's effects."
-        )
+        sentence = "Nothing can be measured without a holdout: set holdout_share above 0."
         return Detectable(
             expected_cents,
             None,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -45,6 +45,7 @@ CHANGE_CAMPAIGN = Sentence(
 PLAN_LOCK_FILE = "campaign-plan.lock"
 DAY_SECONDS = 86_400
 EXCLUDED = "excluded"
+MEASURED_BY_RUN = "What the offers bring is measured from the run's own control group and what it randomised."
 LEFT_OUT_COUNT = Sentence("left_out_count", "{count:,} {reason}")
 LEFT_OUT_HOLDOUT = Sentence("left_out_holdout", "all of them are in the holdout")
 REASONS_LEFT_OUT = {
@@ -173,6 +174,8 @@ def _plan(draft: CampaignDraft, *, by: str, now: datetime) -> tuple[CampaignPlan
     treated = int((~is_holdout).sum())
     counts = {"treated": treated, "holdout": len(chosen) - treated}
     known = detectable(counts, expected.margin_cents / treated, deviation, saving, settings.currency)
+    if draft.decided is not None:
+        known = replace(known, sentence=MEASURED_BY_RUN)
     first, last = _ends(send_at[~is_holdout])
     plan = CampaignPlan(
         campaign=draft.saved.name,

@@ -291,3 +291,27 @@ def test_a_plan_for_a_run_after_one_for_a_segment_holds_nothing_twice(opened):
     plan = planned(shop, run)
     assert usage(shop, run)[1:] == before[1:]
     assert plan.message_count > 0
+
+
+def test_its_pages_say_what_measures_it_in_both_languages(opened):
+    shop, run = opened
+    approved(shop, run)
+    send_campaign(context(shop, run.as_of + timedelta(hours=10), by=""), NAME, is_early=True)
+    run_loop(shop, run.as_of + 11 * DAY)
+    measure_campaign(context(shop, run.as_of + 11 * DAY), NAME)
+    ada = Actor("Ada (user a1)", rights_of_user([Role.MARKETER]), user_id="a1")
+    with served(shop, ada) as at, httpx.Client(base_url=at, timeout=60) as client:
+        for language, told, measured in (
+            ("en", f"Offers of the run {run.run_id}", "own control group"),
+            ("zh-CN", f"运行 {run.run_id} 的优惠", "自身的对照组"),
+        ):
+            pages = {
+                path: client.get(path, headers={"Accept-Language": language})
+                for path in ("/campaigns", f"/campaigns/{NAME}", f"/campaigns/{NAME}/result", "/decisions")
+            }
+            assert {page.status_code for page in pages.values()} == {200}
+            assert told in pages["/campaigns"].text
+            assert told in pages[f"/campaigns/{NAME}"].text
+            assert measured in pages[f"/campaigns/{NAME}"].text
+            assert measured in pages[f"/campaigns/{NAME}/result"].text
+        assert NAME in client.get(f"/decisions?run={run.run_id}").text

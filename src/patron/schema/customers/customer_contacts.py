@@ -9,7 +9,7 @@ from patron.schema.sentences import Sentence
 
 SEARCH_LIST = Sentence("search_list", "Search the list, or look up the shop's customer id.")
 
-REVEAL_REASONS = ("order", "complaint", "delivery", "privacy_request", "fraud", "other")
+REVEAL_REASONS = ("order", "call", "complaint", "delivery", "privacy_request", "fraud", "other")
 """Why somebody sees who a customer is."""
 DOT = "•"
 MAX_DOTS = 4

@@ -101,7 +101,7 @@ def answer_event(person, purpose, *, is_granted, at):
     }
 
 
-def load(shop, events):
+def load(shop, events, *, received_at=AT):
     names = sorted({name for event in events for name in event})
     columns = {
         name: pa.array(
@@ -110,7 +110,7 @@ def load(shop, events):
         )
         for name in names
     }
-    counts = load_events(shop, pa.table(columns), source="web", known="occurred", received_at=AT)
+    counts = load_events(shop, pa.table(columns), source="web", known="occurred", received_at=received_at)
     assert counts.rejected == 0
 
 

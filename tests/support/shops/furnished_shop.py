@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.shops.known_people import TEAM, add_known_people
+from tests.support.shops.team_shop import in_a_thread, with_addresses
 
 from patron.commands.access.manage_keys import create_key
 from patron.commands.access.manage_users import save_team
@@ -111,13 +112,14 @@ def add_work(shop: Shop, customer_id: str) -> None:
 
 def engage(shop: Shop) -> None:
     """A campaign and a journey under way, and one of each that waits for somebody to approve it."""
+    with_addresses(shop)
     for name in ("autumn", "winter"):
         save_campaign(
             RequestContext.from_name(shop, ANN, now=NOW), Campaign.of({**CONTENT, "name": name}, where="test")
         )
         plan_campaign(RequestContext.from_name(shop, ANN, now=NOW), name)
     campaign_steps.approve(RequestContext.from_name(shop, BO, now=NOW), CAMPAIGN, "autumn")
-    send_campaign(RequestContext.from_name(shop, now=NOW + timedelta(days=1)), "autumn")
+    in_a_thread(send_campaign, RequestContext.from_name(shop, now=NOW + timedelta(days=1)), "autumn")
     measure_campaign(RequestContext.from_name(shop, ANN, now=NOW), "autumn")
     text = tomllib.loads(journey_text("abandoned_cart", NOW))
     for name in ("cart", "another cart"):

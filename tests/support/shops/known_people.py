@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,7 @@ def add_known_people(made_shop: Shop, folder: Path) -> KnownPeople:
     )
     for person in (visible, hidden):
         _send(shop, person)
-    _identify(shop, (visible, hidden))
+    identify(shop, {person.user_id: person.customer_id for person in (visible, hidden)})
     return KnownPeople(shop, visible, hidden, frozenset(everybody - members))
 
 
@@ -110,18 +111,14 @@ def _send(shop: Shop, person: KnownPerson) -> None:
     load_events(shop, pa.table(rows), source="web", known="occurred", received_at=AT)
 
 
-def _identify(shop: Shop, people: tuple[KnownPerson, ...]) -> None:
-    """Let the last run know whose user ids they are."""
+def identify(shop: Shop, customer_ids: Mapping[str, str], *, known_at: datetime = AT) -> None:
+    """Let every run know which customer each user id is."""
     vault, table = Vault.open(shop), BY_NAME["identities"]
-    rows = last_run(shop).read("identities").to_pylist()
+    unknown = {f"token-{customer_id}" for customer_id in customer_ids.values()}  # the made shop's, not in its vault
+    rows = [row for row in last_run(shop).read("identities").to_pylist() if row["token"] not in unknown]
     rows += [
-        {
-            "token": vault.token("user_id", person.user_id),
-            "customer_id": person.customer_id,
-            "is_user": True,
-            "known_at": AT,
-        }
-        for person in people
+        {"token": vault.token("user_id", user_id), "customer_id": customer_id, "is_user": True, "known_at": known_at}
+        for user_id, customer_id in customer_ids.items()
     ]
     shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
     with shop.store.begin() as connection:

@@ -13,7 +13,7 @@ from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.table_checks import validated
 from patron.schema.table_definition import TEXTS, Table
-from patron.schema.tables import BY_NAME
+from patron.schema.tables import BY_NAME, FEATURES
 from patron.storage.runs.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store.store import IMPORTS, RUNS
@@ -522,6 +522,16 @@ def rows_of(table: Table, rows: list[dict]) -> pa.Table:
     return validated(table, pa.table(columns))
 
 
+def features_of(run: Run, customers: list[dict]) -> pa.Table:
+    """What a view of a customer now reads of their features."""
+    rows = [
+        {"run_id": run.run_id, "customer_id": row["customer_id"], "as_of": run.as_of, "feature_version": "made"}
+        | {"order_day_count_lifetime": row["order_count"], "days_from_first_to_last_order": 30 * row["order_count"]}
+        for row in customers
+    ]
+    return pa.Table.from_pylist(rows)
+
+
 def finish(shop: Shop, run: Run) -> None:
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     with shop.store.begin() as connection:
@@ -548,6 +558,7 @@ def fill(shop: Shop) -> Shop:
     for run in (BEFORE, LAST):
         for name, rows in understood(run, tables["customers"], rng).items():
             shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
+        shop.lake.replace(FEATURES, features_of(run, tables["customers"]), part=run.run_id)
         if run is LAST:
             for name, rows in backtest_rows().items():
                 shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)

@@ -10,19 +10,16 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.shops.campaign_shop import load, with_mail_server
+from tests.support.shops.known_people import identify
 from tests.support.shops.made_shop import customer_id
 from tests.support.shops.workspace_copies import copy_workspace
 
-from patron.govern.vault import Vault
 from patron.schema.access.access_rights import Actor, Grant, Role, rights_of_user
-from patron.schema.tables import BY_NAME, IDENTITIES
 from patron.storage.access.access_tables import USERS
 from patron.storage.shop import POLICY_FILE, Shop
-from patron.storage.store.store import RUNS
 
 PEOPLE = 60
 SEEN_AT = datetime(2017, 8, 1, tzinfo=UTC)
@@ -94,15 +91,6 @@ def with_addresses(shop: Shop) -> None:
             | {"personal": json.dumps({"email": f"{name}@people.example", "first_name": "Nina"})}
             for name in names
         ],
+        received_at=SEEN_AT,
     )
-    vault = Vault.open(shop)
-    rows = [
-        {"token": vault.token("user_id", name), "customer_id": customer_id(number), "is_user": True}
-        | {"known_at": SEEN_AT}
-        for number, name in enumerate(names)
-    ]
-    shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, schema=IDENTITIES.schema()))
-    versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
-    with shop.store.begin() as connection:
-        newest = sa.select(sa.func.max(RUNS.c.run_id)).scalar_subquery()
-        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == newest).values(table_versions=versions))
+    identify(shop, {name: customer_id(number) for number, name in enumerate(names)}, known_at=SEEN_AT)
